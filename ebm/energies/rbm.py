@@ -1,0 +1,74 @@
+"""The restricted Boltzmann machine with units in {0, 1}: E(v, h) = -v W h - a v - c h (Smolensky 1986).
+
+The law of the model is p(v, h) = exp(-E(v, h)) / Z, at temperature 1. With spins in {-1, 1} the same law has
+weights W / 4 and other biases; convert at the edge, not here.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+# Every product below is an exact claim, so it must not drop to TF32 or bfloat16 on an accelerator.
+EXACT = jax.lax.Precision.HIGHEST
+
+
+class Rbm(NamedTuple):
+    """Parameters: weights W, visible bias a and hidden bias c, in units of temperature."""
+
+    weights: Float[Array, "n_visible n_hidden"]
+    visible_bias: Float[Array, " n_visible"]
+    hidden_bias: Float[Array, " n_hidden"]
+
+
+def init(
+    key: Key[Array, ""],
+    n_visible: int,
+    n_hidden: int,
+    data_mean: Float[Array, " n_visible"] | None = None,
+) -> Rbm:
+    """Small random weights and the visible bias that alone gives every unit its mean in the data.
+
+    Weights are normal with standard deviation 0.01 and the visible bias is log(m / (1 - m)) (Hinton 2012,
+    "A practical guide to training RBMs", section 8). Means are kept within [0.01, 0.99], because a pixel that
+    is never on in the data would ask for minus infinity. Without `data_mean` the biases are zero.
+    Raises ValueError when a layer is empty.
+    """
+    for name, size in (("n_visible", n_visible), ("n_hidden", n_hidden)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+    if data_mean is None:
+        data_mean = jnp.full(n_visible, 0.5)
+    mean = jnp.clip(data_mean, 0.01, 0.99)
+    return Rbm(
+        weights=0.01 * jax.random.normal(key, (n_visible, n_hidden)),
+        visible_bias=jnp.log(mean) - jnp.log1p(-mean),
+        hidden_bias=jnp.zeros(n_hidden),
+    )
+
+
+def energy(
+    params: Rbm, visible: Float[Array, "*batch n_visible"], hidden: Float[Array, "*batch n_hidden"]
+) -> Float[Array, "*batch"]:
+    """E(v, h) of joint states."""
+    interaction = jnp.sum(jnp.matmul(visible, params.weights, precision=EXACT) * hidden, axis=-1)
+    visible_field = jnp.matmul(visible, params.visible_bias, precision=EXACT)
+    hidden_field = jnp.matmul(hidden, params.hidden_bias, precision=EXACT)
+    return -(interaction + visible_field + hidden_field)
+
+
+def hidden_logits(params: Rbm, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch n_hidden"]:
+    """log p(h_j = 1 | v) - log p(h_j = 0 | v); the hidden units are independent given the visible ones."""
+    return jnp.matmul(visible, params.weights, precision=EXACT) + params.hidden_bias
+
+
+def visible_logits(params: Rbm, hidden: Float[Array, "*batch n_hidden"]) -> Float[Array, "*batch n_visible"]:
+    """log p(v_i = 1 | h) - log p(v_i = 0 | h)."""
+    return jnp.matmul(hidden, params.weights.T, precision=EXACT) + params.visible_bias
+
+
+def free_energy(params: Rbm, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch"]:
+    """F(v) = -log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z. This is the `energy(params, x)` to train."""
+    hidden_part = jnp.sum(jax.nn.softplus(hidden_logits(params, visible)), axis=-1)
+    return -hidden_part - jnp.matmul(visible, params.visible_bias, precision=EXACT)

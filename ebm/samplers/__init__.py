@@ -1,0 +1,1 @@
+"""Samplers, one file each: `init` and `step` kernels over explicit state that can be saved and resumed."""
