@@ -1,0 +1,1 @@
+"""From an analog sum to a digital number, one readout a file."""
