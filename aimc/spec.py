@@ -51,8 +51,8 @@ class CrossbarSpec:
     read_path: str = _static("output")
     clip_reads: bool = _static(False)
     backward: str = _static("exact")
-    device: Device = ideal()
-    converters: Converters = Converters()
+    device: Device = field(default_factory=ideal)
+    converters: Converters = field(default_factory=Converters)
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):

@@ -1,4 +1,4 @@
-"""Binary data with a fixed split: the digits that ship with scikit-learn, or the user's own rows of 0 and 1."""
+"""Binary data with a fixed split: the digits of scikit-learn, or the user's own rows of 0 and 1."""
 
 import hashlib
 from pathlib import Path
@@ -18,9 +18,9 @@ class Split(NamedTuple):
 
 
 def digits() -> Split:
-    """The 1,797 scikit-learn digits, 8x8, a pixel being on at 8 of 16 or more: 1,437 to train on, 360 to test on.
+    """The 1,797 scikit-learn digits, 8x8, a pixel being on at 8 of 16 or more.
 
-    The split is scikit-learn's `train_test_split(test_size=0.2, random_state=0)`.
+    1,437 to train on and 360 to test on; the split is scikit-learn's `train_test_split(test_size=0.2, random_state=0)`.
     """
     from sklearn.datasets import load_digits
 
@@ -40,20 +40,16 @@ def from_npy(path: Path) -> Split:
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} holds several arrays; save one 2-D array with numpy.save")
     if array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{path} has dtype {array.dtype}; rows of 0 and 1 as bool, integer or float are needed"
-        )
+        raise ValueError(f"{path} has dtype {array.dtype}; 0 and 1 must be bool, integer or float")
     if array.ndim != 2 or array.shape[1] < 1:
         raise ValueError(f"{path} has shape {array.shape}; (rows, units) is needed, with at least 1 unit")
     if array.shape[0] < 5:
-        raise ValueError(
-            f"{path} has {array.shape[0]} rows; at least 5 are needed, since a fifth is kept for the test"
-        )
+        raise ValueError(f"{path} has {array.shape[0]} rows; at least 5 are needed, a fifth for the test")
     bad = ~((array == 0) | (array == 1))  # NaN is neither
     if bad.any():
-        row, column = np.argwhere(bad)[0]
+        row, column = (int(place) for place in np.argwhere(bad)[0])
         raise ValueError(
-            f"{path} has the value {array[row, column]} in row {row}, column {column}; every value must be 0 or 1"
+            f"{path} has {array[row, column]} in row {row}, column {column}; every value must be 0 or 1"
         )
     return split(array.astype(np.float32))
 
@@ -78,7 +74,7 @@ def split(rows: Rows) -> Split:
 def validation(train: Rows) -> Split:
     """Split the training part again, for choosing settings: rows 4, 9, 14, ... are held out in `test`.
 
-    The training part is already in random order, so every fifth row is a random fifth, and the rule needs no seed.
+    The training part is already in random order, so every fifth row is a random fifth and no seed is needed.
     """
     held_out = np.arange(len(train)) % 5 == 4
     return Split(train[~held_out], train[held_out])

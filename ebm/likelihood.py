@@ -1,6 +1,6 @@
 """The exact likelihood of an RBM, by summing over every state of its smaller layer.
 
-Done on the host in float64: the sum has up to 2^22 terms and a likelihood is worth reporting to all its digits.
+On the host in float64: the sum has up to 2^22 terms, and a likelihood is worth reporting to all its digits.
 """
 
 import numpy as np
@@ -15,20 +15,19 @@ CHUNK_VALUES = 1 << 20  # float64 values held at once: 8 MiB, and it stays near 
 def log_partition(params: Rbm) -> float:
     """log Z = log sum over all (v, h) of exp(-E(v, h)), exact up to float64 rounding.
 
-    The larger layer is summed in closed form for each state of the smaller one. Time doubles with each unit of
-    the smaller layer: about 0.1 s for 16 units beside 64, 10 s for 22.
+    The larger layer is summed in closed form for each state of the smaller one. Time doubles with each unit
+    of the smaller layer: about 0.1 s for 16 units beside 64, 10 s for 22.
     Raises ValueError when both layers have more than 22 units.
     """
     weights, visible_bias, hidden_bias = _host(params)
-    if weights.shape[0] < weights.shape[1]:
-        weights, small_bias, large_bias = weights, visible_bias, hidden_bias
-    else:
-        weights, small_bias, large_bias = weights.T, hidden_bias, visible_bias
+    small_bias, large_bias = visible_bias, hidden_bias
+    if len(small_bias) > len(large_bias):
+        weights, small_bias, large_bias = weights.T, large_bias, small_bias
     n_small, n_large = weights.shape
     if n_small > MAX_ENUMERATED_UNITS:
         raise ValueError(
-            f"the exact likelihood needs a layer of at most {MAX_ENUMERATED_UNITS} units, got {params.weights.shape[0]}"
-            f" visible and {params.weights.shape[1]} hidden; use fewer hidden units or estimate log Z instead"
+            f"the exact likelihood needs a layer of at most {MAX_ENUMERATED_UNITS} units, got {len(small_bias)} "
+            f"and {len(large_bias)}; use at most {MAX_ENUMERATED_UNITS} hidden units, or estimate log Z instead"
         )
     n_states = 1 << n_small
     chunk = max(1, CHUNK_VALUES // n_large)
@@ -44,16 +43,17 @@ def log_partition(params: Rbm) -> float:
 
 
 def log_likelihood(
-    params: Rbm, x: Float[Array, "n n_visible"] | Float[np.ndarray, "n n_visible"]
+    params: Rbm,
+    x: Float[Array, "n n_visible"] | Float[np.ndarray, "n n_visible"],
+    log_z: float | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """log p(x) of every row, in nats, from the exact log Z.
+    """log p(x) of every row, in nats, from the exact log Z (or from `log_z` where it is known already).
 
     Raises ValueError when both layers have more than 22 units.
     """
     weights, visible_bias, hidden_bias = _host(params)
-    return _log_marginal(np.asarray(x, np.float64), weights, visible_bias, hidden_bias) - log_partition(
-        params
-    )
+    log_z = log_partition(params) if log_z is None else log_z
+    return _log_marginal(np.asarray(x, np.float64), weights, visible_bias, hidden_bias) - log_z
 
 
 def _host(params: Rbm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,6 @@ class TrainState(NamedTuple):
     """Everything the next step depends on. Save it, load it, and training goes on to the same bits."""
 
     params: rbm.Rbm
-    average: rbm.Rbm  # exponential moving average of params: the model to use
     optimizer: optax.OptState
     chains: gibbs.Chains
     key: Key[Array, ""]  # never changes: each step derives its own from it and the step number
@@ -39,8 +38,8 @@ class Diverged(FloatingPointError):
 
     def __init__(self, step: int, state: TrainState):
         super().__init__(
-            f"training diverged at step {step}: the parameters are not finite; the last good state is that of "
-            f"step {int(state.step)}; lower the learning rate"
+            f"training diverged at step {step}: the parameters are not finite; the last good state is that "
+            f"of step {int(state.step)}; lower the learning rate"
         )
         self.step = step
         self.state = state
@@ -53,7 +52,6 @@ def init(
     chain_key, step_key = jax.random.split(key)
     return TrainState(
         params=params,
-        average=params,
         optimizer=optimizer.init(params),
         chains=gibbs.init(chain_key, params, chains),
         key=step_key,
@@ -73,20 +71,19 @@ def fit(
     chains: int = 128,
     gibbs_steps: int = 10,
     persistent: bool = True,
-    average_decay: float = 0.0,
     chunk: int = 500,
     state: TrainState | None = None,
     after_chunk: Callable[[TrainState, Info], None] | None = None,
 ) -> TrainState:
-    """Train an RBM on rows of 0 and 1 and return the last state; the model to use is `state.average`.
+    """Train an RBM on rows of 0 and 1 and return the last state, whose `params` are the trained model.
 
     Every step takes the next `batch` rows of a random order of the data (a new order every epoch, the last
     incomplete batch left out), moves `chains` persistent chains by `gibbs_steps` sweeps and lets the optax
-    `optimizer` follow the gradient of `losses.contrastive`. With `persistent=False` the chains start at the batch
-    instead: CD-k. `average` follows the parameters as average += (1 - average_decay) (params - average).
+    `optimizer` follow the gradient of `losses.contrastive`. With `persistent=False` the chains start at the
+    batch instead: CD-k.
 
-    To resume, pass the saved `state` and otherwise the same arguments: the result is the same, bit for bit, on the
-    same machine layout. `after_chunk` is called on the host every `chunk` steps, with a state worth saving.
+    To resume, pass the saved `state` and otherwise the same arguments: the result is the same, bit for bit,
+    on the same machine layout. `after_chunk` is called on the host every `chunk` steps, with a state worth saving.
     Raises ValueError for sizes that cannot work, Diverged when a parameter stops being finite.
     """
     n_data = len(data)
@@ -97,13 +94,12 @@ def fit(
         chains=chains,
         gibbs_steps=gibbs_steps,
         persistent=persistent,
-        average_decay=average_decay,
         chunk=chunk,
     )
     if data.shape[1] != params.visible_bias.shape[0]:
         raise ValueError(
-            f"data has {data.shape[1]} units a row and the model {params.visible_bias.shape[0]} visible units; "
-            "they must be the same"
+            f"rows of data need a unit for each of the {params.visible_bias.shape[0]} visible units of the model, "
+            f"got {data.shape[1]}"
         )
     if state is None:
         state = init(key, params, n_data, optimizer=optimizer, chains=chains)
@@ -113,7 +109,6 @@ def fit(
         batch=batch,
         gibbs_steps=gibbs_steps,
         persistent=persistent,
-        average_decay=average_decay,
     )
     advance = jax.jit(advance, static_argnames="n_steps")
     rows = jnp.asarray(data, jnp.float32)
@@ -141,7 +136,6 @@ def _advance(
     batch: int,
     gibbs_steps: int,
     persistent: bool,
-    average_decay: float,
 ) -> tuple[TrainState, Info]:
     """`n_steps` training steps as one scan."""
     n_data = data.shape[0]
@@ -162,10 +156,9 @@ def _advance(
             lambda params: losses.contrastive(rbm.free_energy, params, rows, chains.visible)
         )(state.params)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = optax.incremental_update(params, state.average, 1 - average_decay)
+        params = jax.tree.map(jnp.add, state.params, updates)
         is_finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
-        new_state = TrainState(params, average, optimizer_state, chains, state.key, state.step + 1, order)
+        new_state = TrainState(params, optimizer_state, chains, state.key, state.step + 1, order)
         return new_state, Info(gap, is_finite)
 
     return jax.lax.scan(body, state, length=n_steps)
@@ -179,7 +172,6 @@ def _check(
     chains: int,
     gibbs_steps: int,
     persistent: bool,
-    average_decay: float,
     chunk: int,
 ) -> None:
     sizes = {"steps": steps, "batch": batch, "chains": chains, "gibbs_steps": gibbs_steps, "chunk": chunk}
@@ -192,5 +184,3 @@ def _check(
         raise ValueError(
             f"chains that start at the data need chains equal to batch, got {chains} and {batch}"
         )
-    if not 0 <= average_decay < 1:
-        raise ValueError(f"average_decay must be at least 0 and below 1, got {average_decay}")

@@ -69,6 +69,6 @@ def visible_logits(params: Rbm, hidden: Float[Array, "*batch n_hidden"]) -> Floa
 
 
 def free_energy(params: Rbm, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch"]:
-    """F(v) = -log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z. This is the `energy(params, x)` to train."""
+    """F(v) = -log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z: the `energy(params, x)` to train."""
     hidden_part = jnp.sum(jax.nn.softplus(hidden_logits(params, visible)), axis=-1)
     return -hidden_part - jnp.matmul(visible, params.visible_bias, precision=EXACT)

@@ -1,7 +1,7 @@
 """Block Gibbs sampling of an RBM: all hidden units given the visible ones, then all visible given the hidden.
 
-Both layers are drawn exactly from their conditional law, so one step leaves the model's law unchanged whatever
-the parameters (Geman & Geman 1984). Chains are rows of one array: a sweep is two matrix products.
+Both layers are drawn exactly from their conditional law, so one step leaves the model's law unchanged
+whatever the parameters (Geman & Geman 1984). Chains are rows of one array: a sweep is two matrix products.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def at(key: Key[Array, ""], params: rbm.Rbm, visible: Float[Array, "n_chains n_v
 
 
 def step(key: Key[Array, ""], params: rbm.Rbm, state: Chains) -> Chains:
-    """One sweep: draw every hidden unit given the visible layer, then every visible unit given the hidden layer.
+    """One sweep: draw all hidden units given the visible ones, then all visible units given the hidden ones.
 
     `key` is consumed; one uniform number a unit.
     """
