@@ -48,9 +48,7 @@ def from_npy(path: Path) -> Split:
     bad = ~((array == 0) | (array == 1))  # NaN is neither
     if bad.any():
         row, column = (int(place) for place in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{path} has {array[row, column]} in row {row}, column {column}; every value must be 0 or 1"
-        )
+        raise ValueError(f"{path} has {array[row, column]} in row {row}, column {column}; every value must be 0 or 1")
     return split(array.astype(np.float32))
 
 

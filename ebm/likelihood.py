@@ -61,9 +61,7 @@ def _host(params: Rbm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return weights, visible_bias, hidden_bias
 
 
-def _log_marginal(
-    states: np.ndarray, weights: np.ndarray, bias: np.ndarray, other_bias: np.ndarray
-) -> np.ndarray:
+def _log_marginal(states: np.ndarray, weights: np.ndarray, bias: np.ndarray, other_bias: np.ndarray) -> np.ndarray:
     """log of sum over the other layer of exp(-E), for rows of states of one layer."""
     field = states @ weights + other_bias
     softplus = np.maximum(field, 0) + np.log1p(np.exp(-np.abs(field)))

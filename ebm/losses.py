@@ -22,7 +22,7 @@ def contrastive(
     energy (for a latent-variable model pass the free energy). The samples are constants: no gradient goes
     through the sampler. Chains that go on from step to step make it persistent contrastive divergence
     (Tieleman 2008); chains started at the data make it CD-k (Hinton 2002). The value itself is not a
-    likelihood: it is the gap between data and samples, near 0 whenever the chains follow the data.
+    likelihood; it runs away when the chains cease to resemble the data.
     """
     samples = jax.lax.stop_gradient(samples)
     return jnp.mean(energy(params, data)) - jnp.mean(energy(params, samples))
