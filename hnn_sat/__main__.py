@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -170,7 +170,7 @@ def _print(report: dict[str, object], code: int, as_json: bool) -> int:
 
 
 @contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
+def _interrupts() -> Generator[Callable[[], bool]]:
     """Take note of ^C and SIGTERM, so that a competition's time-out still gets an answer; a second one ends at once."""
     received: list[int] = []
 
@@ -188,7 +188,7 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def _progress() -> Generator[Callable[[str], None]]:
     """A status line on stderr, if someone is watching."""
     if not sys.stderr.isatty():
         yield lambda text: None

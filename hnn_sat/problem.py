@@ -1,7 +1,6 @@
 """A formula in conjunctive normal form as rectangular arrays, and the plain list of clauses it came from."""
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -65,7 +64,7 @@ def from_clauses(clauses: Iterable[Sequence[int]], n_variables: int | None = Non
     given = [tuple(clause) for clause in clauses]
     for index, clause in enumerate(given):
         for literal in clause:
-            if not isinstance(literal, Integral) or isinstance(literal, bool) or literal == 0:
+            if not isinstance(literal, (int, np.integer)) or isinstance(literal, bool) or literal == 0:
                 raise ValueError(
                     f"clause {index} holds {literal!r}; literals are non-zero DIMACS integers, "
                     "v for a variable and -v for its negation"
@@ -85,7 +84,7 @@ def from_clauses(clauses: Iterable[Sequence[int]], n_variables: int | None = Non
     index_of = {v: v - 1 for v in occurring} if is_dense else {v: i for i, v in enumerate(occurring)}
 
     n = len(names)
-    distinct = [tuple(dict.fromkeys(clause)) for clause in given]
+    distinct = [tuple(dict.fromkeys(map(int, clause))) for clause in given]
     kept = [clause for clause in distinct if not any(-literal in clause for literal in clause)]
     longest = max((len(clause) for clause in kept), default=0)
     table = np.full((len(kept), max(longest, 1)), 2 * n, dtype=np.int32)

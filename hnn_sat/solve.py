@@ -69,7 +69,7 @@ class Result(NamedTuple):
 def solve(
     key: Key[Array, ""],
     problem: Problem,
-    schedule: Schedule = Schedule(),  # noqa: B008 (frozen)
+    schedule: Schedule = Schedule(),
     *,
     until: Literal["first", "all"] = "first",
     time_limit_s: float = math.inf,

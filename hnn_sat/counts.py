@@ -1,0 +1,86 @@
+"""What one iteration asks of an analog machine and of a digital computer, counted from shapes."""
+
+from aimc.counts import Counts
+from hnn_sat.problem import Problem
+
+RANDOM_BITS = 96  # one 32-bit word each for the clause, the coin and the variable
+
+
+def sizes(problem: Problem) -> tuple[int, int, int]:
+    """n_variables, n_clauses and n_literals (padding not counted), as the functions below take them."""
+    return problem.n_variables, problem.n_clauses, problem.n_literals
+
+
+def iteration_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, cols: int = 256) -> Counts:
+    """One flip of the machine that holds the incidence matrix in crossbar tiles of rows x cols and its transpose in
+    others, and chooses as WalkSAT/SKC does. n variables, m clauses, k = n_literals / m rounded up.
+
+    Forward, 2 n lines into m columns: 2 n m analog_macs. Every line of every column tile is driven by a 1-bit word
+      line (dac_samples), although only n of them carry a one. Each column of each row tile is converted once
+      (adc_samples) with 2 bits, that is to 0, 1 or at least 2: partial sums of row tiles that are cut off there still
+      add up to the right class. digital_ops: row_tiles - 1 adds and 2 comparisons, with 0 and with 1, for each clause.
+    Backward, twice (violated, then critical clauses drive the m lines): 2 n m analog_macs each. Of the two columns of a
+      variable only one is converted, chosen by its present value: n adc_samples for each row tile, with
+      row_tiles - 1 adds. digital_ops besides: n subtractions for the gains.
+    Choice: m digital_ops for the violated clause (one visit of each flag), 3 for each of k literals (fetch, compare
+      with the least, count the equals), and 3 for the coin, the winner and the flip. 96 random_bits.
+    buffer_bytes: the two clause flags of m bits, written and read, n bits of state read, two counts of 2 bytes for
+      each variable written and read.
+    array_cycles: 3, the reads that have to follow each other.
+
+    Raises ValueError if a size is not positive.
+    """
+    n, m, n_literals = _checked(shape)
+    for name, size in (("rows", rows), ("cols", cols)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+    k = _tiles(n_literals, m)
+    forward = Counts(
+        analog_macs=2 * n * m,
+        dac_samples=2 * n * _tiles(m, cols),
+        adc_samples=_tiles(2 * n, rows) * m,
+        digital_ops=(_tiles(2 * n, rows) - 1) * m + 2 * m,
+        array_cycles=1,
+        buffer_bytes=2 * 2 * _tiles(m, 8) + _tiles(n, 8),
+    )
+    backward = Counts(
+        analog_macs=2 * n * m,
+        dac_samples=m * _tiles(2 * n, cols),
+        adc_samples=_tiles(m, rows) * n,
+        digital_ops=(_tiles(m, rows) - 1) * n,
+        array_cycles=1,
+        buffer_bytes=2 * 2 * n,
+    )
+    choice = Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
+    return forward + 2 * backward + choice
+
+
+def walksat_counts(shape: Problem | tuple[int, int, int]) -> Counts:
+    """One flip of a digital WalkSAT/SKC that keeps, for every clause, its true-literal count and the exclusive-or of
+    its true variables in one 4-byte word, the break count of every variable, and a list of violated clauses.
+
+    d = n_literals / n_variables rounded up: the clauses of the flipped variable. k as above.
+    memory_bytes: 4 for each index, word or count. Each of d visits reads an index and a word and writes the word, and
+      reads and writes the break count of one variable (20 d); the choice reads k literals and their break counts (8 k),
+      the list and the clause's place in it (8), and writes the list back (8) and the state (1). On a CPU these bytes
+      stay in cache; on a GPU whose replicas do not fit on chip they are traffic.
+    digital_ops: for each visit add, exclusive-or, compare, mask, select and update (6 d); for each literal of the
+      clause a fetch, comparison and count (3 k); 6 for the random picks, the coin and the flip.
+
+    Raises ValueError if a size is not positive.
+    """
+    n, m, n_literals = _checked(shape)
+    d, k = _tiles(n_literals, n), _tiles(n_literals, m)
+    return Counts(memory_bytes=20 * d + 8 * k + 8 + 8 + 1, digital_ops=6 * d + 3 * k + 6, random_bits=RANDOM_BITS)
+
+
+def _checked(shape: Problem | tuple[int, int, int]) -> tuple[int, int, int]:
+    given = sizes(shape) if isinstance(shape, Problem) else shape
+    for name, size in zip(("n_variables", "n_clauses", "n_literals"), given, strict=True):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1 to count an iteration, got {size}")
+    return given
+
+
+def _tiles(length: int, tile: int) -> int:
+    return -(-length // tile)
