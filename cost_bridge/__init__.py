@@ -6,12 +6,13 @@ Importing this package needs the standard library only.
 """
 
 from .analog import CHIPS, AnalogWork, Chip
-from .compare import Evaluation, Measured, Workload, compare, evaluate
+from .compare import Evaluation, compare, evaluate
 from .digital.gpu import Op
 from .events import BOUNDARIES, EVENTS
 from .price import Cost, Price, price
 from .rates import load
 from .uncertainty import EVIDENCE, Rate, monte_carlo, tornado
+from .work import Measured, Workload
 
 __all__ = [
     "BOUNDARIES",

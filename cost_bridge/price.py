@@ -1,6 +1,6 @@
 """Counts times prices: joules, seconds, and the list of what they were spent on.
 
-Only +, * and comparisons-free arithmetic touch the prices, so floats, numpy arrays and jax arrays (traced or not) pass through.
+No branch depends on a price, so floats, numpy arrays and jax arrays (traced or not) pass through unchanged.
 """
 
 from collections.abc import Mapping
@@ -61,6 +61,4 @@ def inside(boundary: str, prices: Mapping[str, Price]) -> dict[str, Price]:
     """`prices` as a boundary sees them: at the array, what belongs to the chip takes its time but no joules."""
     if boundary != "array":
         return dict(prices)
-    return {
-        name: one if EVENTS[name].boundary == "array" else Price(0.0, one.time_s) for name, one in prices.items()
-    }
+    return {name: one if EVENTS[name].boundary == "array" else Price(0.0, one.time_s) for name, one in prices.items()}

@@ -53,11 +53,19 @@ def load() -> Mapping[str, Rate]:
     return MappingProxyType(rates)
 
 
-def part(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries below `prefix`, without it: part(values, 'gpu.h100')['tdp_w']. Raises ValueError if there are none."""
-    start = f"{prefix}."
-    inner = {name[len(start) :]: value for name, value in values.items() if name.startswith(start)}
-    if not inner:
-        tables = sorted({name.rpartition(".")[0] for name in values})
-        raise ValueError(f"there is no table {prefix!r}; known tables are {', '.join(tables)}")
-    return inner
+def tables(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Split dotted names into tables: tables({'gpu.h100.tdp_w': 700})['gpu.h100']['tdp_w']."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        stem, _, key = name.rpartition(".")
+        found.setdefault(stem, {})[key] = value
+    return found
+
+
+def table(found: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """One of `tables`. Raises ValueError that lists its siblings for a name that is not there."""
+    if name not in found:
+        family = name.partition(".")[0]
+        known = [one for one in found if one.partition(".")[0] == family] or list(found)
+        raise ValueError(f"there is no table {name!r}; known tables are {', '.join(sorted(known))}")
+    return found[name]

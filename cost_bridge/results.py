@@ -86,7 +86,8 @@ def _validate_row(where: str, row: Any) -> None:
             raise ValueError(f"{where}.interval_90 must be null where there is no ratio, got {row['interval_90']!r}")
     elif not _is_positive(row["ratio"]) or not _is_interval(row["interval_90"]):
         raise ValueError(
-            f"{where}.ratio must be above 0 with interval_90 [low, high], got {row['ratio']!r} and {row['interval_90']!r}"
+            f"{where}.ratio must be above 0 with interval_90 [low, high], "
+            f"got {row['ratio']!r} and {row['interval_90']!r}"
         )
     elif not row["interval_90"][0] <= row["ratio"] <= row["interval_90"][1]:
         raise ValueError(f"{where}.ratio {row['ratio']!r} lies outside its interval_90 {row['interval_90']!r}")

@@ -108,9 +108,9 @@ def monte_carlo(
     for name, rate in rates.items():
         check(name, rate)
     columns = {name: samples(name, rate, draws=draws, seed=seed) for name, rate in rates.items()}
-    outputs = [
-        function(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
-    ] or [function({})]
+    outputs = [function(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)] or [
+        function({})
+    ]
     return {key: quantiles([output[key] for output in outputs]) for key in outputs[0]}
 
 

@@ -59,16 +59,19 @@ def cost(
     table: Mapping[str, Number],
     helper: Mapping[str, Price],
     helper_idle_w: Number,
+    model_form: Number = 1.0,
     *,
     boundary: str,
 ) -> Cost:
-    """Joules and seconds of one pass of `work`, at 'array' or 'chip' ('wall plug' is for the caller, who knows the room).
+    """Joules and seconds of one pass of `work` at 'array' or 'chip'; the wall plug is for the caller, who knows the room.
 
     helper: prices of the digital processor beside the array; helper_idle_w: its idle watts, charged while it works.
+    model_form: how wrong the chip's price list is as a whole, as a factor on its energies and times.
     The chip adds three items: periphery (clock, control and routing, a fraction of the energy on the array side),
     standing (leakage and bias of every tile, all the time) and refresh (cells that leak).
     """
-    prices = inside(boundary, chip.prices(table) | dict(helper))
+    own = {name: Price(one.energy_j * model_form, one.time_s * model_form) for name, one in chip.prices(table).items()}
+    prices = inside(boundary, own | dict(helper))
     base = price(work.counts, prices)
     if boundary == "array":
         return base
@@ -81,4 +84,4 @@ def cost(
         "refresh": work.cells * chip.refresh_w_per_cell(table) * base.time_s,
         "helper_standing": helper_idle_w * helper_s,
     }
-    return total({name: energy for name, energy in items.items()}, base.time_s)
+    return total(items, base.time_s)

@@ -8,8 +8,8 @@ MACs, 128 inputs and 256 conversions. From that:
     dac_samples   2 * input pulses * 256              one input serves 256 outputs
     adc_samples   2 * (neuron + control) * 128        one conversion sums 128 signed weights
 
-and a full core costs the published energy again. A 1-bit decision takes the neuron share of the lowest-resolution point.
-The array is read in both directions at the same price (transposable neurons).
+and a full core costs the published energy again. A 1-bit decision takes the neuron share of the point with the
+fewest bits. The array is read in both directions at the same price (transposable neurons).
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ half of that); the logits add 2 d V. The backward pass costs twice the forward p
 
 from typing import NamedTuple
 
-from ..rates import load, part
+from ..rates import load, table, tables
 from .gpu import Op
 
 
@@ -38,8 +38,8 @@ class StepFlops(NamedTuple):
 
 def model(name: str) -> Transformer:
     """A published shape from models.toml, such as 'gpt3'. Raises ValueError naming the known ones."""
-    shape = part({key: rate.value for key, rate in load().items()}, f"models.{name}")
-    return Transformer(*(int(shape[field]) for field in Transformer._fields))
+    shape = table(tables(load()), f"models.{name}")
+    return Transformer(*(int(shape[field].value) for field in Transformer._fields))
 
 
 def parameters(shape: Transformer) -> int:

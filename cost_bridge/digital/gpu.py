@@ -36,7 +36,7 @@ def peak_flops(gpu: Mapping[str, Number], number_format: str) -> Number:
 
 
 def sustained_flops(gpu: Mapping[str, Number], number_format: str, devices: int) -> Number:
-    """FLOP/s that `devices` GPUs sustain: large matrix products on one, whole training runs (communication included) on many."""
+    """FLOP/s that `devices` GPUs sustain: large products on one, training runs with their communication on many."""
     fraction = gpu["compute_fraction"] if devices == 1 else gpu["training_mfu"]
     return devices * fraction * peak_flops(gpu, number_format)
 
@@ -47,13 +47,11 @@ def flop_energy_j(gpu: Mapping[str, Number], number_format: str) -> Number:
 
 
 def devices_needed(state_bytes: int, gpu: Mapping[str, Number]) -> int:
-    """The fewest GPUs whose memory holds `state_bytes` (16 B a parameter for weights, gradients and Adam's two moments)."""
+    """The fewest GPUs whose memory holds `state_bytes` (16 B a parameter: weight, gradient, master and Adam's moments)."""
     return max(1, math.ceil(state_bytes / (gpu["memory_gb"] * 1e9)))
 
 
-def seconds(
-    ops: Sequence[Op], gpu: Mapping[str, Number], *, number_format: str = "bf16", devices: int = 1
-) -> Number:
+def seconds(ops: Sequence[Op], gpu: Mapping[str, Number], *, number_format: str = "bf16", devices: int = 1) -> Number:
     """Time of `ops` one after the other, each spread over `devices`."""
     compute = sustained_flops(gpu, number_format, devices)
     bandwidth = devices * gpu["bandwidth_fraction"] * gpu["memory_tb_per_s"] * 1e12
@@ -69,7 +67,7 @@ def cost(
     number_format: str = "bf16",
     devices: int = 1,
 ) -> Cost:
-    """Joules and seconds of `ops`; at the array boundary only the arithmetic's joules count, the time stays the same."""
+    """Joules and seconds of `ops`; at the array boundary only the arithmetic's joules count, the time is the same."""
     time_s = seconds(ops, gpu, number_format=number_format, devices=devices)
     items = {"digital_flops": sum(op.flops for op in ops) * flop_energy_j(gpu, number_format)}
     if boundary != "array":
@@ -86,9 +84,7 @@ def prices(gpu: Mapping[str, Number], *, number_format: str = "bf16", devices: i
     """
     bandwidth = devices * gpu["bandwidth_fraction"] * gpu["memory_tb_per_s"] * 1e12
     return {
-        "digital_flops": Price(
-            flop_energy_j(gpu, number_format), 1 / sustained_flops(gpu, number_format, devices)
-        ),
+        "digital_flops": Price(flop_energy_j(gpu, number_format), 1 / sustained_flops(gpu, number_format, devices)),
         "memory_bytes": Price(gpu["memory_pj_per_byte"] * 1e-12, 1 / bandwidth),
         "kernel_launches": Price(0.0, gpu["launch_us"] * 1e-6),
     }
