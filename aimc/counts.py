@@ -4,7 +4,10 @@ Counts are kept outside `jit` because device integers are 32 bits wide and one G
 Prices live elsewhere: `cost_bridge.price` takes `counts.as_dict()`.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from math import ceil
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +56,56 @@ class Counts:
     def as_dict(self) -> dict[str, int]:
         """Every event by name, zeros included."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def tiles(n_in: int, n_out: int, *, rows: int, cols: int) -> int:
+    """Tiles of rows × cols weights that an n_in × n_out matrix occupies; this is capacity, hence area."""
+    return ceil(n_in / rows) * ceil(n_out / cols)
+
+
+def matmul_counts(batch: int, n_in: int, n_out: int, *, rows: int, cols: int) -> Counts:
+    """One product of `batch` vectors with an n_in × n_out matrix on tiles of rows × cols weights.
+
+    All tiles read at once and vector follows vector, so a product takes `batch` cycles. Every row of every tile has its
+    input conversion, every column of every tile its output conversion. Digital work per vector: the largest input
+    (n_in compares), its division (n_in), the sum over row tiles and the scale (row tiles × n_out). One byte an input
+    code, two an output code.
+    """
+    row_tiles, col_tiles = ceil(n_in / rows), ceil(n_out / cols)
+    return Counts(
+        analog_macs=batch * n_in * n_out,
+        dac_samples=batch * n_in * col_tiles,
+        adc_samples=batch * n_out * row_tiles,
+        array_cycles=batch,
+        digital_ops=batch * (2 * n_in + row_tiles * n_out),
+        buffer_bytes=batch * (n_in * col_tiles + 2 * n_out * row_tiles),
+    )
+
+
+def program_counts(n_in: int, n_out: int, *, rows: int) -> Counts:
+    """Writing every weight once: two cells a weight, row after row, all tiles at once."""
+    return Counts(cell_writes=2 * n_in * n_out, write_cycles=min(n_in, rows))
+
+
+def training_step_counts(widths: Sequence[int], batch: int, *, rows: int, cols: int) -> Counts:
+    """One optimiser step of a multilayer perceptron whose products run on arrays and whose weights live in them.
+
+    Forward and input-gradient products run on the array (the latter as reads from the column side; the first layer
+    has no input gradient); weight gradients, 2·batch·n_in·n_out FLOP, biases, activations and Adam (12 FLOP a
+    parameter) are digital; then every weight is written once. Layers follow each other in a pipeline: forward and
+    backward take batch + depth − 1 cycles each, writes of all layers happen at once (mixed-precision training of
+    Nandakumar et al. 2020, in which a write a step is the upper bound).
+    """
+    layers = list(pairwise(widths))
+    total = Counts()
+    for depth, (n_in, n_out) in enumerate(layers):
+        total += matmul_counts(batch, n_in, n_out, rows=rows, cols=cols)
+        if depth > 0:
+            total += matmul_counts(batch, n_out, n_in, rows=cols, cols=rows)
+        total += program_counts(n_in, n_out, rows=rows)
+        parameters = n_in * n_out + n_out
+        total += Counts(digital_flops=2 * batch * n_in * n_out + 12 * parameters, digital_ops=4 * batch * n_out)
+    n_backward = len(layers) - 1
+    cycles = (batch + len(layers) - 1) + (batch + n_backward - 1 if n_backward else 0)
+    writes = max(min(n_in, rows) for n_in, _ in layers)
+    return replace(total, array_cycles=cycles, write_cycles=writes)

@@ -12,17 +12,15 @@ from aimc.program import State, program
 from aimc.readout.adc import quantize
 from aimc.spec import Converters, CrossbarSpec
 
-HIGHEST = (
-    jax.lax.Precision.HIGHEST
-)  # the default elsewhere, TF32 or bf16, would be coarser than a 12-bit converter
+HIGHEST = jax.lax.Precision.HIGHEST  # the default elsewhere, TF32 or bf16, would be coarser than a 12-bit converter
 
 
 def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Float[Array, "*batch n_out"]:
     """Multiply the vectors x by a programmed array, in the units of `x @ w`.
 
-    Every row tile is digitised on its own and the results are added digitally. key is consumed: it draws what is fresh in
-    this call (slow, read and output noise); the programming error is frozen in `state`. Gradients pass straight through
-    converters inside their range and treat noise as a constant.
+    Every row tile is digitised on its own and the results are added digitally. key is consumed: it draws what is
+    fresh in this call (slow, read and output noise); the programming error is frozen in `state`. Gradients pass
+    straight through converters inside their range and treat noise as a constant.
 
     Raises ValueError when the length of x does not fit the programmed weights.
     """
@@ -112,8 +110,8 @@ def _read_outputs(key: Array, x: Array, tile: tuple, state: State) -> Array:
 def _noise_variance(x: Array, variance: Array | None, scale: Array, converters: Converters) -> Array | None:
     """Variance of every output: a sum over its cells of x² times the cell's variance, plus the readout's own.
 
-    Exact for Gaussian noise that is independent between cells and reads; both terms are drawn as one Gaussian, since only
-    their sum is ever seen. None is no noise at all.
+    Exact for Gaussian noise that is independent between cells and reads; both terms are drawn as one Gaussian, since
+    only their sum is ever seen. None is no noise at all.
     """
     total = None if converters.output_noise is None else (converters.output_noise * scale) ** 2
     if variance is None:
@@ -137,7 +135,8 @@ def _digitise(key: Array, sums: Array, noise: Array | None, scale: Array, conver
 
 
 def _read_devices(key: Array, x: Array, tile: tuple, state: State) -> Array:
-    """One row tile, every cell drawn for every vector, vector after vector: slow, and right even where reads clip at zero."""
+    """One row tile, every cell drawn for every vector, vector after vector: slow, and right even where reads clip at
+    zero."""
     w, g_plus, g_minus, _ = tile
     converters, coefficients = state.spec.converters, state.spec.device.read_variance
 
@@ -161,10 +160,9 @@ def _read_devices(key: Array, x: Array, tile: tuple, state: State) -> Array:
 
 
 @jax.custom_vjp
-def _two_way_product(
-    key: Array, x: Array, w: Array, variance: Array | None, scale: Array, spec: CrossbarSpec
-) -> Array:
-    """x @ w, whose input gradient is a read of the same cells from the column side, with its own converters and noise."""
+def _two_way_product(key: Array, x: Array, w: Array, variance: Array | None, scale: Array, spec: CrossbarSpec) -> Array:
+    """x @ w, whose input gradient is a read of the same cells from the column side, with its own converters and
+    noise."""
     return jnp.matmul(x, w, precision=HIGHEST)
 
 
@@ -174,9 +172,7 @@ def _two_way_forward(key, x, w, variance, scale, spec):
 
 def _two_way_backward(saved, error):
     key, x, w, variance, scale, spec = saved
-    converters = spec.converters._replace(
-        input_range=None
-    )  # errors have no calibrated range: each sets its own
+    converters = spec.converters._replace(input_range=None)  # errors have no calibrated range: each sets its own
     driven, largest = _drive(error, converters)
     constant = variance is None or variance.shape == (1, 1)
     tiles = (to_tiles(w.T, spec.cols), None if constant else to_tiles(variance.T, spec.cols))

@@ -21,7 +21,8 @@ def pcm_hermes() -> CrossbarSpec:
 
 
 def reram_neurram() -> CrossbarSpec:
-    """NeuRRAM: 256 × 256 cells a core, a weight on two neighbouring rows, so 128 weights deep (Wan et al., Nature 2022; silicon).
+    """NeuRRAM: 256 × 256 cells a core, a weight on two neighbouring rows, so 128 weights deep (Wan et al., Nature
+    2022; silicon).
 
     8-bit inputs, 8-bit outputs, of the chip's reconfigurable 1–8 and 1–10 bits; range: see `pcm_hermes`.
     """

@@ -31,14 +31,12 @@ class State(NamedTuple):
 def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSpec) -> State:
     """Write the weights into differential pairs, with the device's programming error on each of the two cells.
 
-    The error is Gaussian and conductances stop at zero, so a cell meant to be at zero is above it on average, as on a chip.
-    Any size: weights longer than `spec.rows` are cut into row tiles. key is consumed. Gradients pass straight through
-    to `w`. Raises ValueError for weights that are not a matrix with entries.
+    The error is Gaussian and conductances stop at zero, so a cell meant to be at zero is above it on average, as on
+    a chip. Any size: weights longer than `spec.rows` are cut into row tiles. key is consumed. Gradients pass
+    straight through to `w`. Raises ValueError for weights that are not a matrix with entries.
     """
     if w.ndim != 2 or 0 in w.shape:
-        raise ValueError(
-            f"w must be a matrix of n_in rows and n_out columns, both at least 1, got shape {w.shape}"
-        )
+        raise ValueError(f"w must be a matrix of n_in rows and n_out columns, both at least 1, got shape {w.shape}")
     tiles = to_tiles(w, spec.rows)
     target = jax.lax.stop_gradient(tiles)
     g_plus, g_minus, scale = differential(target)
@@ -66,7 +64,5 @@ def _pair_variance(g_plus: Array, g_minus: Array, scale: Array, spec: CrossbarSp
     if len(coefficients) == 1:  # the same for every cell: the product with x² collapses to a sum
         return jnp.full((g_plus.shape[0], 1, 1), 2.0 * coefficients[0] * scale**2)
     # A published polynomial may dip below zero between its points; a variance may not.
-    pair = jnp.maximum(polynomial(coefficients, g_plus), 0.0) + jnp.maximum(
-        polynomial(coefficients, g_minus), 0.0
-    )
+    pair = jnp.maximum(polynomial(coefficients, g_plus), 0.0) + jnp.maximum(polynomial(coefficients, g_minus), 0.0)
     return (pair * scale**2).astype(jnp.bfloat16)

@@ -37,9 +37,10 @@ def _static(default):
 class CrossbarSpec:
     """A crossbar array: geometry (static) with its cells and converters (data: sweep them without recompiling).
 
-    `rows`, `cols`: lines of one tile; larger weights are partitioned. `read_path`: "output" draws read noise at the outputs,
-    exact for noise that is independent between cells and reads and never clipped; "device" draws every cell for every
-    input vector, slowly. `clip_reads`: a cell's fluctuating conductance stops at zero, which needs the device path.
+    `rows`, `cols`: lines of one tile; larger weights are partitioned. `read_path`: "output" draws read noise at the
+    outputs, exact for noise that is independent between cells and reads and never clipped; "device" draws every cell
+    for every input vector, slowly. `clip_reads`: a cell's fluctuating conductance stops at zero, which needs the
+    device path.
     `backward`: gradients return "exact" through the programmed weights, or as a read of the "array" from its columns.
     Build one with `crossbar` or take one from `aimc.presets`.
 
@@ -74,13 +75,13 @@ def levels(bits: int | None, name: str = "bits") -> float | None:
     if bits is None:
         return None
     if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 16:
-        raise ValueError(
-            f"{name} must be a whole number of bits from 2 to 16, or None for no converter, got {bits!r}"
-        )
+        raise ValueError(f"{name} must be a whole number of bits from 2 to 16, or None for no converter, got {bits!r}")
     return float(2**bits - 1)
 
 
-def _level(name: str, value: float, least: float, strictly: bool = False) -> float:
+def check_level(value: float, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
+    """The value itself, if it is a finite number of at least `least` (or above it). Raises ValueError naming the
+    field."""
     if not isfinite(value) or value < least or (strictly and value == least):
         raise ValueError(
             f"{name} must be a finite number {'above' if strictly else 'of at least'} {least:g}, got {value}"
@@ -107,26 +108,22 @@ def crossbar(
     """A spec from plain numbers, every one of them checked.
 
     `write_noise` and `read_noise` are standard deviations of a cell in units of its g_max, the same for every
-    conductance; for a real technology pass its `device` instead. `adc_range` = 10 is the output bound of Rasch et al. 2023.
-    The other fields are those of `CrossbarSpec` and `Converters`.
+    conductance; for a real technology pass its `device` instead. `adc_range` = 10 is the output bound of Rasch et
+    al. 2023. The other fields are those of `CrossbarSpec` and `Converters`.
 
     Raises ValueError naming the field, what came and what is allowed.
     """
-    write, read = _level("write_noise", write_noise, 0.0), _level("read_noise", read_noise, 0.0)
+    write, read = check_level(write_noise, "write_noise"), check_level(read_noise, "read_noise")
     if device is None:
-        device = ideal()._replace(
-            programming_std=(write,) if write else (), read_variance=(read**2,) if read else ()
-        )
+        device = ideal()._replace(programming_std=(write,) if write else (), read_variance=(read**2,) if read else ())
     elif write or read:
-        raise ValueError(
-            "write_noise and read_noise describe a plain cell; with device=... state them in the device"
-        )
+        raise ValueError("write_noise and read_noise describe a plain cell; with device=... state them in the device")
     converters = Converters(
         dac_levels=levels(dac_bits, "dac_bits"),
         adc_levels=levels(adc_bits, "adc_bits"),
-        adc_range=_level("adc_range", adc_range, 0.0, strictly=True),
-        input_range=None if input_range is None else _level("input_range", input_range, 0.0, strictly=True),
-        output_noise=_level("output_noise", output_noise, 0.0) or None,
+        adc_range=check_level(adc_range, "adc_range", strictly=True),
+        input_range=None if input_range is None else check_level(input_range, "input_range", strictly=True),
+        output_noise=check_level(output_noise, "output_noise") or None,
     )
     return CrossbarSpec(
         rows=rows,

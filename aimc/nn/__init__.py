@@ -1,0 +1,5 @@
+"""Layers of flax nnx whose products run on simulated arrays."""
+
+from aimc.nn.convert import convert as convert
+from aimc.nn.convert import deploy as deploy
+from aimc.nn.layers import AnalogLinear as AnalogLinear

@@ -1,0 +1,62 @@
+"""From a digital model to the same model on arrays, weights kept."""
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Key
+
+from aimc.nn.layers import AnalogLinear
+from aimc.spec import CrossbarSpec
+
+
+def convert(model: nnx.Module, spec: CrossbarSpec, *, rngs: nnx.Rngs | None = None) -> nnx.Module:
+    """A copy of `model` with every `nnx.Linear` replaced by an `AnalogLinear` of the same weights; the model itself
+    is untouched.
+
+    `rngs` has the `noise` stream that reads draw from; without it the stream starts at key 0. Layers of other kinds
+    stay digital. Raises ValueError if there is nothing to replace, or if a linear layer computes in another
+    precision than float32.
+    """
+    rngs = nnx.Rngs(noise=0) if rngs is None else rngs
+    copy = nnx.clone(model)
+    replaced = 0
+    for path, layer in list(nnx.iter_modules(copy)):
+        for name, child in list(vars(layer).items()):
+            if type(child) is nnx.Linear:
+                setattr(layer, name, _analog(child, spec, rngs, (*path, name)))
+                replaced += 1
+        if isinstance(layer, nnx.List):
+            for i, child in enumerate(layer):
+                if type(child) is nnx.Linear:
+                    layer[i] = _analog(child, spec, rngs, (*path, i))
+                    replaced += 1
+    if not replaced:
+        raise ValueError(f"model {type(model).__name__} has no nnx.Linear layer to put on an array")
+    return copy
+
+
+def deploy(key: Key[Array, ""], model: nnx.Module) -> None:
+    """Program every analog layer of the model once, each with its own part of key; from then on it is one chip."""
+    layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLinear)]
+    if not layers:
+        raise ValueError(f"model {type(model).__name__} has no analog layer to deploy; convert it first")
+    for layer_key, layer in zip(jax.random.split(key, len(layers)), layers, strict=True):
+        layer.deploy(layer_key)
+
+
+def _analog(linear: nnx.Linear, spec: CrossbarSpec, rngs: nnx.Rngs, path: tuple) -> AnalogLinear:
+    kernel = linear.kernel[...]
+    if kernel.dtype != "float32":
+        raise ValueError(
+            f"layer {'/'.join(map(str, path))} has {kernel.dtype} weights; arrays are programmed from float32"
+        )
+    analog = AnalogLinear(
+        linear.in_features,
+        linear.out_features,
+        spec,
+        rngs=nnx.Rngs(params=0, noise=rngs.noise()),
+        use_bias=linear.bias is not None,
+    )
+    analog.kernel[...] = kernel
+    if linear.bias is not None and analog.bias is not None:
+        analog.bias[...] = linear.bias[...]
+    return analog
