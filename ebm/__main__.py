@@ -26,7 +26,7 @@ def train(settings: Settings, *, out: Path, checkpoint_every: int = 500) -> None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ebm import run
+    from ebm import checkpoint, run
     from ebm.train import Diverged
 
     columns = (
@@ -50,13 +50,15 @@ def train(settings: Settings, *, out: Path, checkpoint_every: int = 500) -> None
     try:
         run.train_in(out, settings, checkpoint_every=checkpoint_every, after_chunk=show)
     except KeyboardInterrupt:
-        progress.stop()
-        print(f"ebm: the last state is saved in {out}; the same command resumes from it", file=sys.stderr)
+        step = checkpoint.latest_step(out)
+        saved = "no step was saved" if step is None else f"step {step} is saved in {out}"
+        print(f"\nebm: {saved}; the same command goes on from there", file=sys.stderr)
         raise
     except Diverged as error:
         raise ValueError(f"{error}; it is saved in {out}") from error
     finally:
-        progress.stop()
+        if progress.live.is_started:
+            progress.stop()
     print(f"finished; `ebm evaluate {out}` gives its likelihood", file=sys.stderr)
 
 

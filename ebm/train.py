@@ -181,4 +181,4 @@ def _check(
     if batch > n_data:
         raise ValueError(f"batch must be at most the number of training rows, {n_data}, got {batch}")
     if not persistent and chains != batch:
-        raise ValueError(f"chains that start at the data need chains equal to batch, got {chains} and {batch}")
+        raise ValueError(f"chains must equal batch ({batch}) when they start at the data, got {chains}")

@@ -1,0 +1,194 @@
+"""The `ebm` command in processes of its own: a run killed and resumed, its evaluation, its samples, its refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from ebm import checkpoint, data, run
+
+SMALL = ("--hidden", "4", "--chains", "16", "--batch", "64", "--gibbs-steps", "2")
+
+
+def ebm(*arguments):
+    command = [sys.executable, "-m", "ebm", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "finished"
+    done = ebm("train", *SMALL, "--steps", 300, "--out", directory)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def refused(result, *words):
+    """Exit code 2, nothing on stdout, one line on stderr that starts with the command and holds the words."""
+    lines = result.stderr.strip().splitlines()
+    assert (result.returncode, result.stdout, len(lines)) == (2, "", 1), result.stderr
+    assert lines[0].startswith("ebm: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def bits(state):
+    keys = jax.random.key_data(state.key)
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state._replace(key=keys))]
+
+
+def test_a_killed_run_resumes_with_the_same_command_to_the_same_bits(tmp_path):
+    arguments = (*SMALL, "--steps", 6000, "--checkpoint-every", 100)
+    command = [sys.executable, "-m", "ebm", "train", *map(str, arguments), "--out", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while checkpoint.latest_step(tmp_path / "killed") is None:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    stopped = checkpoint.latest_step(tmp_path / "killed")
+    assert 0 < stopped < 6000
+    settings, _ = run.load(tmp_path / "killed")
+    assert ebm("train", *arguments, "--out", tmp_path / "killed").returncode == 0
+    assert ebm("train", *arguments, "--out", tmp_path / "whole").returncode == 0
+    (_, resumed), (_, whole) = run.load(tmp_path / "killed"), run.load(tmp_path / "whole")
+    assert int(whole.step) == settings.steps == 6000
+    for left, right in zip(bits(resumed), bits(whole), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_interrupting_saves_a_state_and_says_how_to_go_on(tmp_path):
+    directory = tmp_path / "run"
+    arguments = ("--steps", "1000000", "--checkpoint-every", "100", "--out", str(directory))
+    command = [sys.executable, "-m", "ebm", "train", *SMALL, *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while checkpoint.latest_step(directory) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    step = checkpoint.latest_step(directory)
+    assert f"step {step} is saved in {directory}; the same command goes on from there" in stderr
+    assert not [path for path in directory.iterdir() if path.suffix == ".partial"]
+    refused(ebm("evaluate", directory / "absent"), "does not exist")
+
+
+def test_evaluation_reports_the_exact_likelihood_and_where_it_comes_from(finished):
+    result = ebm("evaluate", finished, "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    _, state = run.load(finished)
+    weights, a, c = (np.asarray(leaf, np.float64) for leaf in state.params)
+    states = np.array([[code >> j & 1 for j in range(4)] for code in range(16)], np.float64)
+    log_z = np.logaddexp.reduce(states @ c + np.logaddexp(0, states @ weights.T + a).sum(1))
+    rows = data.digits().test.astype(np.float64)
+    log_p = rows @ a + np.logaddexp(0, rows @ weights + c).sum(1) - log_z
+    assert report["log_partition"] == pytest.approx(log_z, rel=1e-12)
+    assert report["test_log_likelihood"] == pytest.approx(log_p.mean(), rel=1e-12)
+    assert report["test_standard_error"] == pytest.approx(log_p.std(ddof=1) / np.sqrt(360), rel=1e-9)
+    assert (report["n_test"], report["n_train"], report["hidden"], report["step"]) == (360, 1437, 4, 300)
+    assert report["is_finished"] is True
+    assert -26 < report["test_log_likelihood"] < -20
+    assert report["provenance"]["versions"]["jax"] == jax.__version__
+    assert report["data"]["sha256"] == data.fingerprint(data.digits())
+    table = ebm("evaluate", finished)
+    assert f"{report['test_log_likelihood']:.3f}" in table.stdout
+
+
+def test_samples_are_rows_of_bits_with_the_means_of_the_model(finished, tmp_path):
+    out = tmp_path / "samples.npy"
+    assert ebm("sample", finished, "-n", 2000, "--out", out, "--sweeps", 200, "--seed", 5).returncode == 0
+    samples = np.load(out, allow_pickle=False)
+    assert (samples.shape, samples.dtype, samples.max()) == ((2000, 64), np.uint8, 1)
+    _, state = run.load(finished)
+    weights, a, c = (np.asarray(leaf, np.float64) for leaf in state.params)
+    states = np.array([[code >> j & 1 for j in range(4)] for code in range(16)], np.float64)
+    log_p = states @ c + np.logaddexp(0, states @ weights.T + a).sum(1)
+    p_hidden = np.exp(log_p - np.logaddexp.reduce(log_p))
+    p = p_hidden @ (1 / (1 + np.exp(-(states @ weights.T + a))))
+    z = (samples.mean(0) - p) / np.sqrt(p * (1 - p) / 2000)
+    assert np.abs(z).max() < 5, z
+    refused(ebm("sample", finished, "-n", 5, "--out", out), "samples.npy exists already")
+    np.testing.assert_array_equal(np.load(out), samples)
+
+
+def test_a_directory_is_only_resumed_by_its_own_settings(finished):
+    before = sorted(path.name for path in finished.iterdir())
+    refused(ebm("train", *SMALL, "--steps", 300, "--out", finished), "finished run of 300 steps")
+    refused(ebm("train", *SMALL, "--steps", 400, "--out", finished), "steps = 300, not 400")
+    assert sorted(path.name for path in finished.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--hidden", "0"), ("hidden must be at least 1, got 0",)),
+        (("--model", "transformer"), ("model must be 'rbm'", "transformer")),
+        (("--data", "mnist"), ("'digits'", "'mnist'")),
+        (("--data", "absent.npy"), ("absent.npy", "No such file")),
+        (("--batch", "2000"), ("batch must be at most", "1437")),
+        (("--learning-rate", "nan"), ("learning_rate must be above 0",)),
+        (("--checkpoint-every", "0"), ("checkpoint_every must be at least 1",)),
+    ],
+)
+def test_a_mistake_in_training_is_one_sentence_and_leaves_no_directory(arguments, words, tmp_path, monkeypatch, capsys):
+    """In this process, through the same entry point: seven more start-ups would teach nothing new."""
+    assert_refused(["train", *arguments, "--out", str(tmp_path / "run")], words, monkeypatch, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_evaluating_or_sampling_is_one_sentence(finished, tmp_path, monkeypatch, capsys):
+    (tmp_path / "notes.txt").write_text("something else")
+    sample = ("sample", str(finished), "--out", str(tmp_path / "s.npy"))
+    for arguments, words in (
+        (("evaluate", str(tmp_path / "absent")), ("does not exist",)),
+        (("evaluate", str(tmp_path)), ("is not a training run",)),
+        (("train", "--out", str(tmp_path)), ("exists and is not a training run",)),
+        (("train", "--out", str(tmp_path / "notes.txt")), ("exists and is not a training run",)),
+        ((*sample, "-n", "0"), ("n must be at least 1, got 0",)),
+        ((*sample, "--sweeps", "0"), ("sweeps must be at least 1",)),
+        ((*sample, "--seed", "-1"), ("seed must be from 0",)),
+        (("sample", str(finished), "--out", str(tmp_path / "s.txt")), ("ends in .npy",)),
+        (("sample", str(finished), "--out", str(tmp_path / "no" / "s.npy")), ("No such file",)),
+    ):
+        assert_refused(arguments, words, monkeypatch, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def assert_refused(arguments, words, monkeypatch, capsys):
+    from ebm.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["ebm", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    captured = capsys.readouterr()
+    refused(subprocess.CompletedProcess(arguments, left.value.code, captured.out, captured.err), *words)
+
+
+def test_help_and_version_answer_without_training():
+    assert "train" in ebm("--help").stdout
+    assert ebm("--version").stdout.startswith("ebm ")
+
+
+def test_a_damaged_run_is_named(finished, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run.json is damaged"):
+        run.load(damaged)
+    os.replace(finished / "run.json", tmp_path / "kept.json")
+    try:
+        with pytest.raises(ValueError, match="is not a training run"):
+            run.load(finished)
+    finally:
+        os.replace(tmp_path / "kept.json", finished / "run.json")
