@@ -63,7 +63,7 @@ def cost(
     *,
     boundary: str,
 ) -> Cost:
-    """Joules and seconds of one pass of `work` at 'array' or 'chip'; the wall plug is for the caller, who knows the room.
+    """Joules and seconds of one pass of `work` at 'array' or 'chip'; the wall plug is the caller's, who knows the room.
 
     helper: prices of the digital processor beside the array; helper_idle_w: its idle watts, charged while it works.
     model_form: how wrong the chip's price list is as a whole, as a factor on its energies and times.

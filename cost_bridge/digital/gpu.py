@@ -47,7 +47,7 @@ def flop_energy_j(gpu: Mapping[str, Number], number_format: str) -> Number:
 
 
 def devices_needed(state_bytes: int, gpu: Mapping[str, Number]) -> int:
-    """The fewest GPUs whose memory holds `state_bytes` (16 B a parameter: weight, gradient, master and Adam's moments)."""
+    """The fewest GPUs whose memory holds `state_bytes` (16 B a parameter: weight, gradient, master, Adam's moments)."""
     return max(1, math.ceil(state_bytes / (gpu["memory_gb"] * 1e9)))
 
 

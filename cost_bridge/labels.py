@@ -1,0 +1,153 @@
+"""How the terminal and the page say things: numbers with SI prefixes, names of items, boundaries and evidence."""
+
+import math
+from collections.abc import Sequence
+
+BOUNDARY_TEXT = {
+    "array": "array: the arithmetic alone (cells, converters, digital operations)",
+    "chip": "chip: with buffers, memory traffic, periphery and standing power",
+    "wall plug": "wall plug: with the rest of the computer and the cooling",
+}
+
+EVIDENCE_TEXT = {
+    "measured": "timed or counted in this run",
+    "silicon": "measured on a chip by its authors",
+    "datasheet": "printed by the maker, or a published specification",
+    "simulation": "computed by a circuit simulator or a component model",
+    "projection": "extrapolated by its authors",
+    "assumption": "our own engineering estimate",
+}
+
+ITEM_TEXT = {
+    "analog_macs": "analog products",
+    "dac_samples": "input converters",
+    "adc_samples": "output converters",
+    "comparator_decisions": "1-bit decisions",
+    "array_cycles": "reads",
+    "cell_writes": "writing cells",
+    "write_cycles": "row writes",
+    "digital_ops": "digital operations on the chip",
+    "digital_flops": "digital floating point",
+    "random_bits": "random bits",
+    "buffer_bytes": "on-chip buffers",
+    "memory_bytes": "off-chip memory",
+    "kernel_launches": "kernel launches",
+    "periphery": "periphery and control",
+    "standing": "idle and standing power",
+    "refresh": "refreshing cells",
+    "helper_standing": "idle power of the GPU beside it",
+    "processor": "processor cores",
+    "supply_and_cooling": "rest of the computer, cooling",
+}
+
+_PREFIXES = (
+    (1e18, "E"),
+    (1e15, "P"),
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+    (1e-15, "f"),
+    (1e-18, "a"),
+)
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """`value` rounded to significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    return f"{rounded:.{max(0, decimals)}f}"
+
+
+def si(value: float, unit: str) -> str:
+    """Three significant digits with the SI prefix that keeps the number between 1 and 1000: 0.0151 J is '15.1 mJ'."""
+    for size, prefix in _PREFIXES:
+        if abs(value) >= 0.9995 * size:
+            return f"{significant(value / size, 3)} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit a person would use, from ns to years."""
+    for size, unit in ((365.25 * 86400, "years"), (86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{significant(seconds / size, 3)} {unit}"
+    return si(seconds, "s")
+
+
+def dollars(amount: float) -> str:
+    """Dollars: cents where there are some, a power of ten where there are not."""
+    if amount >= 1000:
+        return f"${significant(amount, 3)}"
+    if amount >= 0.01:
+        return f"${amount:.2f}"
+    exponent = math.floor(math.log10(amount))
+    mantissa = significant(amount / 10**exponent, 2)
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"${mantissa}·10{power}"
+
+
+def money(amount: float | Sequence[float]) -> str:
+    """A number of dollars, or a range of them."""
+    if isinstance(amount, int | float):
+        return dollars(amount)
+    low, high = amount
+    return f"{dollars(low)} to {dollars(high)}"
+
+
+def times(ratio: float) -> str:
+    """A ratio: '4.8×', '0.049×'."""
+    return f"{significant(ratio, 2)}×"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """A 90 % interval of ratios."""
+    return f"{significant(bounds[0], 2)} to {significant(bounds[1], 2)}"
+
+
+_UNITS = {
+    "w": "W",
+    "j": "J",
+    "pj": "pJ",
+    "fj": "fJ",
+    "us": "µs",
+    "ns": "ns",
+    "ms": "ms",
+    "mm2": "mm²",
+    "ff": "fF",
+    "v": "V",
+    "usd": "$",
+    "gb": "GB",
+    "tflops": "TFLOP/s",
+    "fraction": "",
+    "seconds": "s",
+}
+
+
+def rate_text(name: str) -> str:
+    """A rate's dotted name as words: 'gpu.h100.idle_power_w' is 'H100: idle power (W)'."""
+    table, _, key = name.rpartition(".")
+    owner = table.rpartition(".")[2].replace("_", " ")
+    owner = {"reram": "ReRAM", "workload": "this workload", "cpu": "CPU"}.get(owner, owner)
+    owner = owner.upper() if table.startswith("gpu.") else owner
+    words = key.split("_")
+    unit = ""
+    if "per" in words[1:-1]:
+        at = words.index("per", 1)
+        if words[at - 1] in {*_UNITS, "watts", "tb", "mw", "w"}:
+            unit = "_".join(words[at - 1 :])
+            words = words[: at - 1]
+            unit = " per ".join(_UNITS.get(part, part).replace("_", " ") for part in unit.split("_per_"))
+    elif words[-1] in _UNITS and len(words) > 1:
+        unit = _UNITS[words.pop()]
+    elif len(words) > 1 and words[-1] in {"flops"}:
+        unit = words.pop()
+    text = " ".join(words) or "rate"
+    return f"{owner}: {text}" + (f" ({unit})" if unit else "")
