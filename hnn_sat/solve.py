@@ -17,6 +17,7 @@ from hnn_sat.problem import Problem
 
 LARGEST_FLIPS = 2**31 - 1  # flips are counted in 32-bit integers
 FIRST_CHUNK_FLIPS = 64
+FLIPS_A_DRAW = 32  # random words are drawn for this many flips at once
 CHUNK_S = 0.2  # a limit or an interrupt acts within about this time
 
 
@@ -146,15 +147,22 @@ def _run(
     step = jax.vmap(walksat.step, in_axes=(0, 0, None, None))
     is_enough = jnp.any if until == "first" else jnp.all
 
-    def is_running(loop: tuple[Int[Array, ""], walksat.State]) -> Bool[Array, ""]:
-        return (loop[0] < stop) & ~is_enough(loop[1].n_best == 0)
+    def is_running(loop: tuple[Int[Array, ""], walksat.State], end: Int[Array, ""]) -> Bool[Array, ""]:
+        return (loop[0] < end) & ~is_enough(loop[1].n_best == 0)
 
-    def flip(loop: tuple[Int[Array, ""], walksat.State]) -> tuple[Int[Array, ""], walksat.State]:
-        number, state = loop
-        words = jax.random.bits(jax.random.fold_in(key, number), (walksat.N_RANDOM_WORDS, replicas), jnp.uint32)
-        return number + 1, step(words.T, state, tables, noise)
+    def block(loop: tuple[Int[Array, ""], walksat.State]) -> tuple[Int[Array, ""], walksat.State]:
+        index = loop[0] // FLIPS_A_DRAW
+        words = jax.random.bits(
+            jax.random.fold_in(key, index), (FLIPS_A_DRAW, replicas, walksat.N_RANDOM_WORDS), jnp.uint32
+        )
+        end = jnp.minimum(stop, (index + 1) * FLIPS_A_DRAW)
+        return jax.lax.while_loop(
+            lambda loop: is_running(loop, end),
+            lambda loop: (loop[0] + 1, step(words[loop[0] % FLIPS_A_DRAW], loop[1], tables, noise)),
+            loop,
+        )
 
-    return jax.lax.while_loop(is_running, flip, (begin, state))[1]
+    return jax.lax.while_loop(lambda loop: is_running(loop, stop), block, (begin, state))[1]
 
 
 def _random_assignments(key: Key[Array, ""], replicas: int, tables: bit_planes.Tables) -> Bool[Array, "replicas n"]:

@@ -18,7 +18,6 @@ from jaxtyping import Array, Bool, Int, UInt32
 from hnn_sat.problem import Problem, true_literal_counts
 
 WORD = 32
-GROUP = 8  # words summed before the search for a violated clause descends into them
 MEMORY_LIMIT = 2**30  # bytes of the incidence rows
 
 
@@ -38,7 +37,7 @@ class Planes(NamedTuple):
     Columns beyond the last clause hold a count of 1, so they never count as violated, and no literal is in them.
     """
 
-    bits: UInt32[Array, "planes words"]
+    bits: tuple[UInt32[Array, " words"], ...]
     n_violated: UInt32[Array, " groups"]
 
 
@@ -48,7 +47,8 @@ def tables(problem: Problem) -> Tables:
     Raises ValueError if they would need more than a gibibyte.
     """
     m, k = problem.literal.shape
-    n_words = GROUP * max(1, -(-m // (WORD * GROUP)))
+    n_words = max(1, -(-m // WORD))
+    n_words += -n_words % _group(n_words)
     n_rows = 2 * problem.n_variables + 2
     if n_rows * n_words * 4 > MEMORY_LIMIT:
         raise ValueError(
@@ -73,7 +73,7 @@ def start(tables: Tables, x: Bool[Array, " n"]) -> Planes:
     position = jnp.arange(WORD, dtype=jnp.uint32)[None, :]
     n_planes = tables.problem.longest_clause.bit_length()
     planes = [jnp.sum(((counts >> j) & 1) << position, axis=1, dtype=jnp.uint32) for j in range(n_planes)]
-    return _planes(jnp.stack(planes))
+    return _planes(tuple(planes))
 
 
 def n_violated(planes: Planes) -> Int[Array, ""]:
@@ -90,10 +90,11 @@ def pick_violated(planes: Planes, random_word: UInt32[Array, ""]) -> Int[Array, 
     rank = random_word % jnp.maximum(jnp.sum(planes.n_violated), 1)
     group = jnp.sum(before <= rank, dtype=jnp.int32) - 1
     rank = rank - before[group]
-    words = _violated(planes.bits.reshape(planes.bits.shape[0], -1, GROUP)[:, group])
+    size = _group(planes.bits[0].shape[0])
+    words = _violated(tuple(plane.reshape(-1, size)[group] for plane in planes.bits))
     before = _sums_before(jax.lax.population_count(words))
     word = jnp.sum(before <= rank, dtype=jnp.int32) - 1
-    return (group * GROUP + word) * WORD + _select(words[word], rank - before[word])
+    return (group * size + word) * WORD + _select(words[word], rank - before[word])
 
 
 def break_counts(planes: Planes, tables: Tables, literal: Int[Array, " k"]) -> Int[Array, " k"]:
@@ -109,30 +110,38 @@ def make_true(planes: Planes, tables: Tables, literal: Int[Array, ""]) -> Planes
     for plane in planes.bits:
         bits.append(plane ^ carry ^ borrow)
         carry, borrow = plane & carry, ~plane & borrow
-    return _planes(jnp.stack(bits))
+    return _planes(tuple(bits))
 
 
-def _planes(bits: UInt32[Array, "planes words"]) -> Planes:
-    flags = _violated(bits).reshape(-1, GROUP)
-    return Planes(bits=bits, n_violated=jnp.sum(jax.lax.population_count(flags), axis=1))
+def _planes(bits: tuple[UInt32[Array, " words"], ...]) -> Planes:
+    ones = jax.lax.population_count(_violated(bits)).reshape(-1, _group(bits[0].shape[0]))
+    # The barrier keeps XLA from counting all words a second time for the sum over groups.
+    return Planes(bits, jax.lax.optimization_barrier(jnp.sum(ones, axis=1)))
 
 
-def _violated(bits: UInt32[Array, "planes words"]) -> UInt32[Array, " words"]:
+def _group(n_words: int) -> int:
+    """Words summed before the search for a violated clause descends into them: about the root of their number, so
+    that both levels are short. Rounding n_words up to a multiple of it does not change it."""
+    size = 8
+    while size * size < n_words:
+        size *= 2
+    return size
+
+
+def _violated(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " words"]:
     """One bit for each clause without a true literal."""
     return ~reduce(jnp.bitwise_or, bits)
 
 
-def _critical(bits: UInt32[Array, "planes words"]) -> UInt32[Array, " words"]:
+def _critical(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " words"]:
     """One bit for each clause with exactly one true literal."""
     return reduce(lambda only_first, plane: only_first & ~plane, bits)
 
 
 def _sums_before(counts: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
-    """Exclusive prefix sums. A product with a triangle is the fast form on a CPU; float32 is exact because no sum
-    exceeds 2^24."""
-    n = counts.shape[0]
-    triangle = jnp.triu(jnp.ones((n, n), jnp.float32), k=1)
-    return jnp.dot(counts.astype(jnp.float32), triangle, precision=jax.lax.Precision.HIGHEST).astype(jnp.uint32)
+    """Exclusive prefix sums, all pairs at once: on a CPU this fuses, which a cumulative sum or a product does not."""
+    position = jnp.arange(counts.shape[0])
+    return jnp.sum(jnp.where(position[:, None] < position[None, :], counts[:, None], 0), axis=0, dtype=jnp.uint32)
 
 
 def _select(word: UInt32[Array, ""], rank: UInt32[Array, ""]) -> Int[Array, ""]:
