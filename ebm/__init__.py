@@ -1,6 +1,7 @@
-"""Energy-based models: energies, samplers, exact likelihoods and training, on digital or analog hardware."""
+"""Energy-based models: energies, samplers, training and exact likelihoods, with counts for the hardware they need."""
 
 from ebm import data, losses
+from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import rbm
 from ebm.likelihood import log_likelihood, log_partition
 from ebm.samplers import gibbs
@@ -15,5 +16,7 @@ __all__ = [
     "log_likelihood",
     "log_partition",
     "losses",
+    "pcd_step_counts",
+    "pcd_step_operations",
     "rbm",
 ]

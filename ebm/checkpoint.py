@@ -62,7 +62,8 @@ def save(directory: Path, state: TrainState) -> Path:
     target = directory / f"step_{int(state.step):08d}"
     if not target.exists():
         partial = target.with_suffix(PARTIAL)
-        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed while writing
+        for abandoned in directory.glob(f"step_*{PARTIAL}*"):  # left by a run that was killed while writing
+            shutil.rmtree(abandoned)
         ocp.save(str(partial.absolute()), state)
         os.replace(partial, target)
     for old in _states(directory)[:-STATES_KEPT]:
@@ -93,7 +94,9 @@ def load(directory: Path, template: TrainState) -> TrainState:
 
 
 def _states(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("step_*") if path.suffix != PARTIAL)
+    """Complete states, oldest first: the names of incomplete ones do not end in digits."""
+    complete = [path for path in directory.glob("step_*") if path.name.removeprefix("step_").isdigit()]
+    return sorted(complete, key=lambda path: int(path.name.removeprefix("step_")))
 
 
 def _refuse_difference(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -180,9 +180,13 @@ def test_sizes_that_cannot_work_are_refused_before_training(options, message):
 
 @pytest.mark.slow
 def test_sixteen_hidden_units_reach_the_stated_likelihood_on_digits():
-    """Median over seeds 1 to 5 of the exact test log-likelihood; the published reference is -18.73 nats an image."""
+    """Median over seeds 1 to 5, exact, on the test part.
+
+    On this split a mixture of 64 Bernoulli vectors fitted by EM reaches -18.578 nats an image, and the best of four
+    settings of scikit-learn's BernoulliRBM -20.38.
+    """
     digits = data.digits()
     settings = [run.Settings(seed=seed) for seed in range(1, 6)]
     models = [run.fit(each, digits.train).params for each in settings]
     values = [ebm.log_likelihood(params, digits.test).mean() for params in models]
-    assert np.median(values) >= -18.75, values
+    assert np.median(values) >= -18.578, values
