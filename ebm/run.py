@@ -1,24 +1,6 @@
-"""One training run under a directory: from settings to a trained model, resumable at any point."""
+"""One training run under a directory: from settings to a trained model, resumable at any point.
 
-import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-
-from ebm import checkpoint, train
-from ebm import data as datasets
-from ebm.energies import rbm
-from ebm.likelihood import log_likelihood, log_partition
-
-CHOSEN_BY = """
-Exact log-likelihood (nats an image) of 16 hidden units, PCD-10, batch and chains 128, on the training part of the
+How the default settings were chosen. Exact log-likelihood (nats an image) of 16 hidden units, PCD-10, batch and chains 128, on the training part of the
 digits alone: each fifth of it held out in turn, one seed each (mean), and the fixed fifth of `data.validation`.
 The test part was not used.
 
@@ -47,12 +29,29 @@ At a rate that decays to zero an average of the parameters changed nothing in th
 On the test part, once, with seeds 1 to 5: -18.43, -18.23, -18.29, -18.37, -18.51 (median -18.37).
 """
 
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ebm import checkpoint, train
+from ebm import data as datasets
+from ebm.energies import rbm
+from ebm.likelihood import log_likelihood, log_partition
+
 CHUNK = 100  # steps between two looks from the host: progress, divergence, ^C
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What determines a run, together with the data; the defaults were chosen for the digits (see `CHOSEN_BY`)."""
+    """What determines a run, together with the data; the defaults were chosen for the digits (see the top of this file)."""
 
     data: str = "digits"
     """`digits`, or a .npy file whose rows are 0 and 1."""
