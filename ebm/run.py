@@ -1,8 +1,8 @@
 """One training run under a directory: from settings to a trained model, resumable at any point.
 
-How the default settings were chosen. Exact log-likelihood (nats an image) of 16 hidden units, PCD-10, batch and chains 128, on the training part of the
-digits alone: each fifth of it held out in turn, one seed each (mean), and the fixed fifth of `data.validation`.
-The test part was not used.
+How the default settings were chosen: exact log-likelihood in nats an image of 16 hidden units (PCD-10, batch and
+chains 128) on the training part of the digits alone, as the mean over each fifth of it held out in turn, one seed
+each, and on the fixed fifth of `data.validation`. The test part was not used.
 
     optimiser, first rate, decay           steps   weight decay   five fifths   the fixed fifth
     Adam 0.005 cosine                       6000        -           -18.57          -18.02
@@ -51,7 +51,7 @@ CHUNK = 100  # steps between two looks from the host: progress, divergence, ^C
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What determines a run, together with the data; the defaults were chosen for the digits (see the top of this file)."""
+    """What determines a run, together with the data; the table above says how the defaults were chosen."""
 
     data: str = "digits"
     """`digits`, or a .npy file whose rows are 0 and 1."""
