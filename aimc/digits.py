@@ -61,12 +61,12 @@ def load() -> Digits:
 
 
 class MLP(nnx.Module):
-    """Linear layers with ReLU between them; 64 pixels in, 10 logits out."""
+    """Linear layers with ReLU between them; as it stands 64 pixels in, 10 logits out."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS, *, rngs: nnx.Rngs) -> None:
         self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(widths)])
 
-    def __call__(self, x: Float[Array, "*batch 64"]) -> Float[Array, "*batch 10"]:
+    def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
         for layer in self.layers[:-1]:
             x = nnx.relu(layer(x))
         return self.layers[-1](x)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, BFloat16, Float, Key
+from jaxtyping import Array, Float, Key
 
 from aimc.devices.base import Level, polynomial
 from aimc.mapping import differential, to_tiles
@@ -15,16 +15,16 @@ class State(NamedTuple):
     """A programmed array. Conductances are in units of g_max; `w` and `read_variance` in units of the weights.
 
     `w` is what a noiseless read multiplies by; gradients pass through it to the weights that were programmed.
-    `read_variance`, the variance of one weight in one read, is cached for the output path in bfloat16 (its rounding
-    averages out to under 1e-3 of an output's variance). It is one number a tile, (n_tiles, 1, 1), where the
-    device's noise does not depend on the conductance, and absent where the device has none.
+    `read_variance`, the variance of one weight in one read, is cached for the output path with the shape of `w` (in
+    bfloat16 where there is one tile: its rounding averages out to under 1e-3 of an output's variance). It is one number
+    a tile, (n_tiles, 1, 1), where the device's noise does not depend on the conductance, and absent where there is none.
     """
 
     w: Float[Array, "n_tiles n_row n_out"]
     g_plus: Float[Array, "n_tiles n_row n_out"]
     g_minus: Float[Array, "n_tiles n_row n_out"]
     scale: Float[Array, ""]
-    read_variance: BFloat16[Array, "n_tiles n_row n_out"] | Float[Array, "n_tiles 1 1"] | None
+    read_variance: Float[Array, "n_tiles _ _"] | None
     spec: CrossbarSpec
 
 
@@ -65,4 +65,5 @@ def _pair_variance(g_plus: Array, g_minus: Array, scale: Array, spec: CrossbarSp
         return jnp.full((g_plus.shape[0], 1, 1), 2.0 * coefficients[0] * scale**2)
     # A published polynomial may dip below zero between its points; a variance may not.
     pair = jnp.maximum(polynomial(coefficients, g_plus), 0.0) + jnp.maximum(polynomial(coefficients, g_minus), 0.0)
-    return (pair * scale**2).astype(jnp.bfloat16)
+    # A bfloat16 product is faster, but inside the scan over tiles XLA would first turn the whole array back to float32.
+    return (pair * scale**2).astype(jnp.bfloat16 if g_plus.shape[0] == 1 else jnp.float32)

@@ -1,0 +1,62 @@
+"""Counting: by hand on small shapes, and against the compiler's own figure."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from aimc.counts import Counts, matmul_counts, program_counts, tiles, training_step_counts
+
+
+def test_a_product_is_counted_by_hand():
+    """5 vectors, 300 × 70 weights on 128 × 64 tiles: 3 row tiles, 2 column tiles."""
+    counts = matmul_counts(5, 300, 70, rows=128, cols=64)
+    assert counts.analog_macs == 5 * 300 * 70
+    assert counts.dac_samples == 5 * 300 * 2
+    assert counts.adc_samples == 5 * 70 * 3
+    assert counts.array_cycles == 5
+    assert counts.digital_ops == 5 * (2 * 300 + 3 * 70)
+    assert counts.buffer_bytes == 5 * (300 * 2 + 2 * 70 * 3)
+    assert tiles(300, 70, rows=128, cols=64) == 6
+    assert program_counts(300, 70, rows=128) == Counts(cell_writes=42_000, write_cycles=128)
+
+
+def test_products_agree_with_the_compilers_flop_count():
+    batch, n_in, n_out = 32, 64, 16
+    compiled = jax.jit(jnp.matmul).lower(jnp.ones((batch, n_in)), jnp.ones((n_in, n_out))).compile()
+    assert compiled.cost_analysis()["flops"] == 2 * matmul_counts(batch, n_in, n_out, rows=8, cols=8).analog_macs
+
+
+def test_a_training_step_counts_what_its_gradient_computes():
+    """Forward, input gradient of all layers but the first, weight gradient: the products of `jax.grad`, unrolled."""
+    widths, batch = (12, 8, 6, 5), 16
+    counts = training_step_counts(widths, batch, rows=64, cols=64)
+
+    def loss(weights, x):
+        for w in weights:
+            x = x @ w
+        return jnp.sum(x)
+
+    weights = [jnp.ones(shape) for shape in itertools.pairwise(widths)]
+    flops = jax.jit(jax.grad(loss)).lower(weights, jnp.ones((batch, 12))).compile().cost_analysis()["flops"]
+    parameters = sum(a * b + b for a, b in itertools.pairwise(widths))
+    # The last forward product does not feed a gradient of a sum, so the compiler drops it.
+    products = 2 * counts.analog_macs + counts.digital_flops - 12 * parameters - 2 * batch * 6 * 5
+    assert flops == pytest.approx(products, rel=0.05)
+    assert counts.array_cycles == (16 + 2) + (16 + 1)
+    assert counts.cell_writes == 2 * (12 * 8 + 8 * 6 + 6 * 5)
+    assert counts.write_cycles == 12
+
+
+def test_counts_are_exact_integers_of_any_size():
+    step = matmul_counts(3_200_000, 12_288, 49_152, rows=256, cols=256)
+    assert (step * 96).analog_macs == 3_200_000 * 12_288 * 49_152 * 96  # 1.9e17: beyond 32 bits, exact
+    assert step + Counts() == step
+    assert 2 * step == step + step
+
+
+@pytest.mark.parametrize("count", [-1, 1.5])
+def test_impossible_counts_are_refused(count):
+    with pytest.raises(Exception, match="adc_samples"):
+        Counts(adc_samples=count)
