@@ -74,6 +74,7 @@ def evaluate(
 
     spread = monte_carlo(outputs, rates, draws=draws, seed=seed)
     moved_by = shares(outputs, rates)
+    at_medians = outputs(base)
     rows, details = [], []
     for machine in columns:
         for boundary in machine.boundaries:
@@ -93,6 +94,7 @@ def evaluate(
                     "joules_90": _interval(spread[machine.hardware, boundary, "joules"]),
                     "seconds_90": _interval(spread[machine.hardware, boundary, "seconds"]),
                     "items": dict(machine.cost(tables(base), boundary).items),
+                    "ratio_at_medians": at_medians.get((machine.hardware, boundary, "ratio")),
                     "matters": matters,
                     "tornado": [swing._asdict() for swing in ratio_drivers],
                 }

@@ -4,6 +4,7 @@ Functions of a results mapping to plotly figures. Text that comes from files is 
 """
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ ITEM_COLOURS = {
     "standing": "#c9d1d9",
     "supply_and_cooling": "#e6e9ed",
 }
-MARKS = {"array": "circle-open", "chip": "circle-dot", "wall plug": "circle"}
+MARKS = {"array": "circle-open", "chip": "diamond-open", "wall plug": "circle"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -40,47 +41,58 @@ def workloads(results: Mapping[str, Any]) -> list[str]:
 
 
 def joules(results: Mapping[str, Any], workload: str) -> Any:
-    """Joules of one workload on a log axis, one line per machine, one mark per boundary, bars for 90 %."""
+    """Joules of one workload on a log axis: a band per machine, in it one mark and one 90 % bar per boundary."""
     import plotly.graph_objects as go
 
     rows = [row for row in results["rows"] if row["workload"] == workload]
     names = list(dict.fromkeys(row["hardware"] for row in rows))
     details = _details(results, workload)
     figure = go.Figure()
-    for boundary in BOUNDARIES:
+    ends = []
+    for offset, boundary in zip((0.24, 0.0, -0.24), BOUNDARIES, strict=True):
         here = [row for row in rows if row["boundary"] == boundary]
-        spread = [details.get((row["hardware"], boundary), {}).get("joules_90", [row["joules"]] * 2) for row in here]
-        digital = [details.get((row["hardware"], boundary), {}).get("is_digital", True) for row in here]
+        found = [details.get((row["hardware"], boundary), {}) for row in here]
+        spread = [one.get("joules_90", [row["joules"]] * 2) for one, row in zip(found, here, strict=True)]
+        ends += [end for pair in spread for end in pair]
+        colours = [DIGITAL if one.get("is_digital", True) else ANALOG for one in found]
         figure.add_scatter(
             name=boundary,
             x=[row["joules"] for row in here],
-            y=[_label(row["hardware"]) for row in here],
+            y=[names.index(row["hardware"]) - offset for row in here],
             mode="markers",
-            marker={
-                "symbol": MARKS[boundary],
-                "size": 11,
-                "color": [DIGITAL if one else ANALOG for one in digital],
-                "line": {"width": 2, "color": [DIGITAL if one else ANALOG for one in digital]},
-            },
+            marker={"symbol": MARKS[boundary], "size": 10, "color": colours, "line": {"width": 2, "color": colours}},
             error_x={
                 "type": "data",
                 "symmetric": False,
                 "array": [high - row["joules"] for row, (_, high) in zip(here, spread, strict=True)],
                 "arrayminus": [row["joules"] - low for row, (low, _) in zip(here, spread, strict=True)],
-                "color": "rgba(70,80,95,0.35)",
+                "color": "rgba(70,80,95,0.45)",
                 "thickness": 1.5,
-                "width": 4,
+                "width": 0,
             },
             customdata=[
                 [labels.si(row["joules"], "J"), labels.si(low, "J"), labels.si(high, "J"), row["evidence"]]
                 for row, (low, high) in zip(here, spread, strict=True)
             ],
             hovertemplate=f"{boundary}: %{{customdata[0]}} (%{{customdata[1]}} to %{{customdata[2]}}), "
-            "%{customdata[3]}<extra></extra>",
+            "weakest evidence: %{customdata[3]}<extra></extra>",
         )
-    figure.update_xaxes(type="log", exponentformat="SI", ticksuffix="J", dtick=1, gridcolor="#edf0f3")
-    figure.update_yaxes(categoryorder="array", categoryarray=[_label(name) for name in reversed(names)])
-    return _style(figure, 92 + 46 * len(names))
+    decades = range(math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends))) + 1)
+    figure = _style(figure, 96 + 62 * len(names))
+    figure.update_xaxes(
+        type="log",
+        range=[math.log10(min(ends)) - 0.1, math.log10(max(ends)) + 0.1],
+        tickvals=[10.0**power for power in decades],
+        ticktext=[labels.si(10.0**power, "J", 1) for power in decades],
+        gridcolor="#dfe5eb",
+        minor={"dtick": "D1", "gridcolor": "#f2f4f7", "showgrid": True},
+    )
+    return figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[_label(name) for name in names],
+        range=[len(names) - 0.45, -0.55],
+        showgrid=False,
+    )
 
 
 def spent(results: Mapping[str, Any], workload: str) -> Any:
@@ -116,13 +128,12 @@ def spent(results: Mapping[str, Any], workload: str) -> Any:
     figure.update_xaxes(range=[0, 100], ticksuffix=" %", gridcolor="#edf0f3")
     figure.update_yaxes(categoryorder="array", categoryarray=list(reversed(names)))
     figure = _style(figure, 120 + 44 * len(names) + 22 * (len(items) // 3))
-    return figure.update_layout(
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"}
-    )
+    below = {"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"}
+    return figure.update_layout(legend=below, margin={"t": 6})
 
 
 def drivers(detail: Mapping[str, Any], ratio: float, *, most: int = 8) -> Any:
-    """A tornado: the ratio of one machine when one rate stands at its 5 % or 95 % point and the rest at their medians."""
+    """A tornado: the ratio of one machine when one rate stands at its 5 % or 95 % point, the rest at their medians."""
     import plotly.graph_objects as go
 
     swings = detail["tornado"][:most]
@@ -139,7 +150,13 @@ def drivers(detail: Mapping[str, Any], ratio: float, *, most: int = 8) -> Any:
         )
     figure.add_vline(x=ratio, line={"color": "#2b3440", "width": 1.5})
     figure.add_vline(x=1, line={"color": "#2b3440", "width": 1, "dash": "dot"})
-    figure.update_xaxes(type="log", ticksuffix="×", gridcolor="#edf0f3", dtick="D1", tickfont={"size": 11})
+    ends = [value for swing in swings for value in (swing["low"], swing["high"])] + [ratio, 1.0]
+    ticks = [
+        digit * 10.0**power
+        for power in range(math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends))) + 1)
+        for digit in ((1, 1.5, 2, 3, 5, 7) if max(ends) < 30 * min(ends) else (1,))
+    ]
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:.3g}×" for tick in ticks], gridcolor="#edf0f3")
     figure.update_yaxes(categoryorder="array", categoryarray=list(reversed(names)))
     return _style(figure, 110 + 32 * len(names))
 

@@ -61,16 +61,16 @@ def significant(value: float, digits: int = 2) -> str:
     """`value` rounded to significant digits, without an exponent."""
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, decimals)
+    rounded = float(f"{value:.{digits - 1}e}")
+    decimals = digits - 1 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:.{max(0, decimals)}f}"
 
 
-def si(value: float, unit: str) -> str:
-    """Three significant digits with the SI prefix that keeps the number between 1 and 1000: 0.0151 J is '15.1 mJ'."""
+def si(value: float, unit: str, digits: int = 3) -> str:
+    """The SI prefix that keeps the number between 1 and 1000: 0.0151 J is '15.1 mJ'."""
     for size, prefix in _PREFIXES:
         if abs(value) >= 0.9995 * size:
-            return f"{significant(value / size, 3)} {prefix}{unit}"
+            return f"{significant(value / size, digits)} {prefix}{unit}"
     return f"{value:.3g} {unit}"
 
 
@@ -126,28 +126,36 @@ _UNITS = {
     "usd": "$",
     "gb": "GB",
     "tflops": "TFLOP/s",
-    "fraction": "",
     "seconds": "s",
+    "years": "years",
+    "mw": "mW",
+    "watts": "W",
+    "tb": "TB",
 }
+_SPELLED = {
+    "adc": "ADC",
+    "dac": "DAC",
+    "gpu": "GPU",
+    "cpu": "CPU",
+    "mfu": "MFU",
+    "tdp": "TDP",
+    "bf16": "BF16",
+    "fp8": "FP8",
+}
+_OWNERS = {"reram": "ReRAM", "cpu": "CPU", "model_form": "model error", "workload": "this workload"}
 
 
 def rate_text(name: str) -> str:
     """A rate's dotted name as words: 'gpu.h100.idle_power_w' is 'H100: idle power (W)'."""
     table, _, key = name.rpartition(".")
-    owner = table.rpartition(".")[2].replace("_", " ")
-    owner = {"reram": "ReRAM", "workload": "this workload", "cpu": "CPU"}.get(owner, owner)
-    owner = owner.upper() if table.startswith("gpu.") else owner
-    words = key.split("_")
-    unit = ""
-    if "per" in words[1:-1]:
-        at = words.index("per", 1)
-        if words[at - 1] in {*_UNITS, "watts", "tb", "mw", "w"}:
-            unit = "_".join(words[at - 1 :])
-            words = words[: at - 1]
-            unit = " per ".join(_UNITS.get(part, part).replace("_", " ") for part in unit.split("_per_"))
-    elif words[-1] in _UNITS and len(words) > 1:
+    family, _, member = table.partition(".")
+    owner = member.upper() if family == "gpu" else member or _OWNERS.get(table, table)
+    words, unit = key.split("_"), ""
+    if "per" in words[1:] and words[words.index("per") - 1] in _UNITS:
+        at = words.index("per") - 1
+        unit = f"{_UNITS[words[at]]} per {' '.join(_UNITS.get(word, word) for word in words[at + 2 :])}"
+        words = words[:at] or ["price" if words[at] == "usd" else "power"]
+    elif len(words) > 1 and words[-1] in _UNITS:
         unit = _UNITS[words.pop()]
-    elif len(words) > 1 and words[-1] in {"flops"}:
-        unit = words.pop()
-    text = " ".join(words) or "rate"
+    text = " ".join(_SPELLED.get(word, word) for word in words)
     return f"{owner}: {text}" + (f" ({unit})" if unit else "")

@@ -38,8 +38,10 @@ def price(counts: Mapping[str, int], rates: Mapping[str, Price]) -> Cost:
     missing = sorted(set(occurring) - set(rates))
     if missing:
         raise ValueError(f"no price for {', '.join(missing)}; priced events are {', '.join(sorted(rates))}")
-    items = {name: count * rates[name].energy_j for name, count in occurring.items()}
-    return Cost(sum(items.values()), sum(count * rates[name].time_s for name, count in occurring.items()), items)
+    # as floats: a count may not fit the integers of a traced price
+    items = {name: float(count) * rates[name].energy_j for name, count in occurring.items()}
+    time_s = sum(float(count) * rates[name].time_s for name, count in occurring.items())
+    return total(items, time_s)
 
 
 def total(items: Mapping[str, Number], time_s: Number) -> Cost:

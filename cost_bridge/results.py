@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .analog.chip import ONCE
 from .compare import Evaluation
 from .events import BOUNDARIES
 from .uncertainty import EVIDENCE
@@ -34,7 +35,13 @@ ROW_KEYS = (
 def assemble(evaluations: Iterable[Evaluation], provenance: Mapping[str, Any]) -> dict[str, Any]:
     """One results mapping from several evaluations; provenance says what ran, when, with which seed and versions."""
     found = list(evaluations)
-    rates = {name: rate._asdict() for one in found for name, rate in one.rates.items() if "workload." not in name}
+    rates = {}
+    for one in found:
+        for name, rate in one.rates.items():
+            family, _, key = name.partition(".")
+            of_this = f"workload.{one.rows[0]['workload']}.{key}" if family == "workload" else name
+            if of_this == name or rate != ONCE:
+                rates[of_this] = rate._asdict()
     results = {
         "schema": SCHEMA,
         "provenance": dict(provenance),

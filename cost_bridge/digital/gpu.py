@@ -56,7 +56,8 @@ def seconds(ops: Sequence[Op], gpu: Mapping[str, Number], *, number_format: str 
     compute = sustained_flops(gpu, number_format, devices)
     bandwidth = devices * gpu["bandwidth_fraction"] * gpu["memory_tb_per_s"] * 1e12
     launches = sum(op.launches for op in ops)
-    return sum(larger(op.flops / compute, op.bytes / bandwidth) for op in ops) + launches * gpu["launch_us"] * 1e-6
+    work_s = sum(larger(float(op.flops) / compute, float(op.bytes) / bandwidth) for op in ops)
+    return work_s + launches * gpu["launch_us"] * 1e-6
 
 
 def cost(
@@ -69,9 +70,9 @@ def cost(
 ) -> Cost:
     """Joules and seconds of `ops`; at the array boundary only the arithmetic's joules count, the time is the same."""
     time_s = seconds(ops, gpu, number_format=number_format, devices=devices)
-    items = {"digital_flops": sum(op.flops for op in ops) * flop_energy_j(gpu, number_format)}
+    items = {"digital_flops": float(sum(op.flops for op in ops)) * flop_energy_j(gpu, number_format)}
     if boundary != "array":
-        items["memory_bytes"] = sum(op.bytes for op in ops) * gpu["memory_pj_per_byte"] * 1e-12
+        items["memory_bytes"] = float(sum(op.bytes for op in ops)) * gpu["memory_pj_per_byte"] * 1e-12
         items["standing"] = devices * gpu["idle_power_w"] * time_s
     return total(items, time_s)
 
