@@ -333,3 +333,20 @@ def test_dollars_are_the_device_over_its_working_life_and_electricity() -> None:
 def test_an_unknown_gpu_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"there is no table 'gpu.tpu'; known tables are gpu.a100, gpu.b200, gpu.h100"):
         table(BASE, "gpu.tpu")
+
+
+def test_the_dollars_of_an_array_hold_its_silicon_and_every_gpu_beside_it() -> None:
+    """With n devices the helper takes 1 / n of the time of n devices: as many GPU-seconds as its throughput says."""
+    counts = {"analog_macs": 1, "array_cycles": 10**6, "digital_flops": 10**18}
+    workload = everything(
+        analog={"capacitor": AnalogWork(counts=counts, tiles=3200)}, measured=(), ops=lambda batch: [], devices=8
+    )
+    base = tables(medians(load() | own_rates(workload)))
+    machine = next(one for one in machines(workload, base, gpu="h100", number_format="bf16") if not one.is_digital)
+    cost = machine.cost(base, "wall plug")
+    life_s = 4 * 0.6 * 365.25 * 86400
+    gpu_s = 1e18 / (0.405 * 989.4e12)
+    assert cost.time_s == pytest.approx(10**6 * 32.5e-9 + gpu_s / 8, rel=1e-9)
+    silicon_usd = 100 * 0.5 * 0.1
+    expected = silicon_usd * cost.time_s / life_s + 31905.0 * gpu_s / life_s + cost.energy_j / 3.6e6 * 0.07
+    assert machine.dollars(base, cost.energy_j, cost.time_s) == pytest.approx(expected, rel=1e-9)
