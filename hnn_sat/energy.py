@@ -20,17 +20,17 @@ from hnn_sat.problem import Problem, literal_values, true_literal_counts
 class Gains(NamedTuple):
     """What each flip would do. gain = makes - breaks = E(x) - E(x with v flipped), exactly."""
 
-    true_literals: Int[Array, " m"]
-    makes: Int[Array, " n"]
-    breaks: Int[Array, " n"]
+    true_literals: Int[Array, "*batch m"]
+    makes: Int[Array, "*batch n"]
+    breaks: Int[Array, "*batch n"]
 
     @property
-    def gain(self) -> Int[Array, " n"]:
+    def gain(self) -> Int[Array, "*batch n"]:
         return self.makes - self.breaks
 
     @property
-    def energy(self) -> Int[Array, ""]:
-        return jnp.sum(self.true_literals == 0)
+    def energy(self) -> Int[Array, "*batch"]:
+        return jnp.sum(self.true_literals == 0, axis=-1)
 
 
 def energy(problem: Problem, x: Bool[Array, " n"]) -> Int[Array, ""]:

@@ -85,6 +85,9 @@ def solve(
     key is split into one for the starts and one for the flips, folded with the number of the restart or flip.
     Raises ValueError if the formula is too large for the bit planes.
     """
+    if problem.n_clauses == 0:  # nothing to violate, and no clause to index
+        none = jnp.zeros(schedule.replicas, jnp.int32)
+        return Result(jnp.zeros((schedule.replicas, problem.n_variables), bool), none, none, none == 0)
     start_key, flip_key = jax.random.split(key)
     tables = bit_planes.tables(problem)
     noise = jnp.float32(schedule.noise)

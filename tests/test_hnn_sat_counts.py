@@ -1,0 +1,63 @@
+"""Event counts against a tile-by-tile walk and a count by hand."""
+
+import jax
+import pytest
+
+from hnn_sat import from_clauses, random_ksat
+from hnn_sat.counts import iteration_counts, sizes, walksat_counts
+
+
+def tiles(length, size):
+    return [min(size, length - start) for start in range(0, length, size)]
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(256, 256), (64, 32), (7, 1000)])
+def test_the_products_cost_what_a_walk_over_their_tiles_costs(rows, cols):
+    problem = random_ksat(jax.random.key(0), 50, 4.0)
+    n, m = 50, 200
+    macs = drives = conversions = adds = 0
+    for lines, outputs, converted, passes in ((2 * n, m, m, 1), (m, 2 * n, n, 2)):
+        for row_index, height in enumerate(tiles(lines, rows)):
+            for width in tiles(outputs, cols):
+                macs += passes * height * width
+                drives += passes * height
+            conversions += passes * converted
+            adds += passes * converted * (row_index > 0)
+    counts = iteration_counts(problem, rows=rows, cols=cols)
+    assert counts.analog_macs == macs == 3 * 2 * n * m
+    assert counts.dac_samples == drives
+    assert counts.adc_samples == conversions
+    without_adds = iteration_counts(problem, rows=10**6, cols=cols).digital_ops
+    assert counts.digital_ops == without_adds + adds
+    assert counts.array_cycles == 3
+
+
+def test_a_small_machine_by_hand():
+    problem = from_clauses([[1, -2], [2, 3], [-1]])  # n = 3, m = 3, 5 literals, so k = 2 and d = 2
+    assert sizes(problem) == (3, 3, 5)
+    counts = iteration_counts(problem, rows=4, cols=2)
+    # forward: 6 lines on 2 row tiles, 3 columns on 2 column tiles; backward: 3 lines on 1 row tile, 6 columns on 3.
+    assert counts.analog_macs == 18 + 2 * 18
+    assert counts.dac_samples == 6 * 2 + 2 * (3 * 3)
+    assert counts.adc_samples == 2 * 3 + 2 * (1 * 3)
+    assert counts.digital_ops == (3 + 6) + 0 + (3 + 3 + 6 + 3)
+    assert counts.buffer_bytes == (4 * 1 + 1) + 2 * 12
+    assert counts.random_bits == 96
+    digital = walksat_counts(problem)
+    assert digital.memory_bytes == 20 * 2 + 8 * 2 + 17
+    assert digital.digital_ops == 6 * 2 + 3 * 2 + 6
+    assert walksat_counts((3, 3, 5)) == digital
+
+
+def test_counts_are_exact_integers_beyond_32_bits():
+    counts = 10**9 * iteration_counts((250, 1065, 3195))
+    assert counts.analog_macs == 3 * 2 * 250 * 1065 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "message"),
+    [((0, 3, 3), 256, "n_variables"), ((3, 0, 0), 256, "n_clauses"), ((3, 3, 5), 0, "rows")],
+)
+def test_a_machine_that_cannot_exist_is_refused(shape, rows, message):
+    with pytest.raises(ValueError, match=message):
+        iteration_counts(shape, rows=rows)
