@@ -88,9 +88,10 @@ def _gpu(name: str, ops: Sequence[gpu_model.Op], multiple: int, gpu: str, number
 def _measured(program: Measured, index: int) -> Machine:
     def cost(tables: Tables, boundary: str) -> Cost:
         own = tables["workload"]
-        seconds = own[f"measured_{index}_seconds"]
+        passes = own["repeats"] if program.per_pass else 1.0
+        seconds = own[f"measured_{index}_seconds"] * passes
         assumed = seconds * program.cores * tables["cpu"]["watts_per_core"]
-        joules = own.get(f"measured_{index}_joules", assumed)
+        joules = own[f"measured_{index}_joules"] * passes if program.joules is not None else assumed
         return _at_the_wall(total({"processor": joules}, seconds), boundary, tables, lambda item: "cpu_node")
 
     def dollars(tables: Tables, wall_j: Number, seconds: Number) -> Number:

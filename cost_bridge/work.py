@@ -13,7 +13,8 @@ from .uncertainty import Rate, check
 class Measured:
     """A program timed on a CPU in this run.
 
-    seconds: per unit of work, whole (`Workload.repeats` is not applied to it). cores: how many were busy.
+    seconds: per unit of work, whole; with per_pass, of one pass, so that `Workload.repeats` and its doubt apply to it
+    as they do to the other machines. cores: how many were busy.
     joules: what a counter said for the chip; without one, `cpu.watts_per_core` is assumed.
     """
 
@@ -21,6 +22,7 @@ class Measured:
     seconds: Rate
     cores: float = 1.0
     joules: Rate | None = None
+    per_pass: bool = False
 
     def __post_init__(self) -> None:
         check(f"seconds of {self.hardware!r}", self.seconds)

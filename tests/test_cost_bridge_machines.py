@@ -292,17 +292,37 @@ def all_numbers(workload: Workload, values: dict[str, float], number_format: str
 
 def test_every_rate_moves_some_number_of_the_table() -> None:
     small, large = everything(), everything(state_bytes=10**12)
+    binary = everything(
+        analog={name: AnalogWork(counts=EVERYTHING, tiles=5, cells=1000, binary_reads=True) for name in CHIPS}
+    )
     rates = {
         name: rate
         for name, rate in load().items()
         if not name.startswith(("models.", "gpu.")) or name.startswith("gpu.h100.")
     }
     base = medians(rates | own_rates(small))
-    runs = [(small, "bf16"), (large, "bf16"), (small, "fp8")]
+    runs = [(small, "bf16"), (large, "bf16"), (binary, "bf16"), (small, "fp8")]
     before = [all_numbers(*run[:1], base, run[1]) for run in runs]
     for name in base:
         after = [all_numbers(workload, base | {name: base[name] * 1.5}, form) for workload, form in runs]
         assert after != before, f"{name} moves nothing"
+
+
+def test_a_core_with_binary_inputs_costs_the_published_49_6_fj_per_mac_and_1_75_us() -> None:
+    """Wan 2022, Fig. 12 at 2 bits in and 4 out: 40.33 TOPS/W, so 49.6 fJ for the two operations of a MAC."""
+    counts = {"analog_macs": 128 * 256, "dac_samples": 128, "adc_samples": 256, "array_cycles": 1}
+    cost = price(counts, CHIPS["reram"].prices(BASE["reram"], True))
+    assert cost.energy_j / (128 * 256) == pytest.approx(49.6e-15, rel=0.02)
+    assert cost.time_s == pytest.approx(1.75e-6)
+
+
+def test_a_measured_pass_is_repeated_with_the_doubt_of_its_repeats() -> None:
+    program = Measured(hardware="CPU", seconds=Rate(2.0, 1.0, "measured", "timed"), per_pass=True)
+    workload = everything(measured=(program,), repeats=Rate(5.0, 2.0, "measured", "runs"))
+    split = tables(medians(load() | own_rates(workload)))
+    (cpu,) = [one for one in machines(workload, split, gpu="h100", number_format="bf16") if one.hardware == "CPU"]
+    assert cpu.cost(split, "chip").time_s == pytest.approx(10.0)
+    assert cpu.cost(split, "chip").energy_j == pytest.approx(10.0 * split["cpu"]["watts_per_core"])
 
 
 def test_the_wall_plug_multiplies_by_computer_and_cooling() -> None:

@@ -28,8 +28,8 @@ def prices_of_values(table: Mapping[str, Number]) -> Number:
     return table["head_dac_pj"] / table["head_dac_samples"] * 1e-12
 
 
-def prices(table: Mapping[str, Number]) -> dict[str, Price]:
-    """Joules and seconds per event; `table` is capacitor.toml at some value of each rate."""
+def prices(table: Mapping[str, Number], binary_reads: bool = False) -> dict[str, Price]:
+    """Joules and seconds per event; `table` is capacitor.toml at some value of each rate (one operating point)."""
     head_pj = table["head_score_pj"] + table["head_value_pj"]
     return {
         "analog_macs": Price(head_pj / table["head_macs"] * 1e-12),

@@ -20,13 +20,14 @@ HELPER_EVENTS = ("digital_flops", "memory_bytes", "kernel_launches")
 class Chip(NamedTuple):
     """A chip: its name (also the name of its table), how to say it, and what its table implies.
 
-    prices: joules and seconds of every event on the array side, from the table's values.
+    prices: joules and seconds of every event on the array side, from the table's values; the second argument is True
+    for work whose inputs are single bits and whose sums need 4 bits at most, which some chips read faster.
     tile_area_mm2: area of one tile with its converters. refresh_w_per_cell: watts that keep one written cell alive.
     """
 
     name: str
     label: str
-    prices: Callable[[Mapping[str, Number]], dict[str, Price]]
+    prices: Callable[[Mapping[str, Number], bool], dict[str, Price]]
     tile_area_mm2: Callable[[Mapping[str, Number]], Number]
     refresh_w_per_cell: Callable[[Mapping[str, Number]], Number] = lambda table: 0.0
 
@@ -36,13 +37,15 @@ class AnalogWork:
     """What one unit of work asks of one chip.
 
     counts: events by name (`aimc.counts.Counts.as_dict()`). tiles: tiles that hold the model, all powered for the
-    whole unit. cells: cells written and, where the cell leaks, kept refreshed. repeats: how many times more of this
+    whole unit. cells: cells written and, where the cell leaks, kept refreshed. binary_reads: inputs are single bits
+    and sums are read with 4 bits at most. repeats: how many times more of this
     the chip needs than the digital machine for the same quality (extra steps, failed runs).
     """
 
     counts: Mapping[str, int]
     tiles: int
     cells: int = 0
+    binary_reads: bool = False
     repeats: Rate = field(default=ONCE)
 
     def __post_init__(self) -> None:
@@ -70,7 +73,10 @@ def cost(
     The chip adds three items: periphery (clock, control and routing, a fraction of the energy on the array side),
     standing (leakage and bias of every tile, all the time) and refresh (cells that leak).
     """
-    own = {name: Price(one.energy_j * model_form, one.time_s * model_form) for name, one in chip.prices(table).items()}
+    own = {
+        name: Price(one.energy_j * model_form, one.time_s * model_form)
+        for name, one in chip.prices(table, work.binary_reads).items()
+    }
     prices = inside(boundary, own | dict(helper))
     base = price(work.counts, prices)
     if boundary == "array":

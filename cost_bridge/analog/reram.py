@@ -9,7 +9,9 @@ MACs, 128 inputs and 256 conversions. From that:
     adc_samples   2 * (neuron + control) * 128        one conversion sums 128 signed weights
 
 and a full core costs the published energy again. A 1-bit decision takes the neuron share of the point with the
-fewest bits. The array is read in both directions at the same price (transposable neurons).
+fewest bits. Work with binary inputs and sums of at most 4 bits is priced at the point of 2 bits in and 4 out, the
+nearest that is not below it, in energy and in time. The array is read in both directions at the same price
+(transposable neurons).
 """
 
 from collections.abc import Mapping
@@ -18,16 +20,17 @@ from ..price import Number, Price
 from .chip import Chip
 
 
-def prices(table: Mapping[str, Number]) -> dict[str, Price]:
+def prices(table: Mapping[str, Number], binary_reads: bool = False) -> dict[str, Price]:
     """Joules and seconds per event; `table` is reram.toml at some value of each rate."""
+    point = "binary_" if binary_reads else ""
     inputs, outputs = table["core_inputs"], table["core_outputs"]
     write_pj = table["cell_write_pj"] * (1 + table["write_overhead_fraction"])
     return {
-        "analog_macs": Price(2 * table["word_line_fj_per_op"] * 1e-15),
-        "dac_samples": Price(2 * table["input_pulse_fj_per_op"] * outputs * 1e-15),
-        "adc_samples": Price(2 * table["neuron_fj_per_op"] * inputs * 1e-15),
+        "analog_macs": Price(2 * table[f"{point}word_line_fj_per_op"] * 1e-15),
+        "dac_samples": Price(2 * table[f"{point}input_pulse_fj_per_op"] * outputs * 1e-15),
+        "adc_samples": Price(2 * table[f"{point}neuron_fj_per_op"] * inputs * 1e-15),
         "comparator_decisions": Price(2 * table["neuron_one_bit_fj_per_op"] * inputs * 1e-15),
-        "array_cycles": Price(0.0, table["cycle_us"] * 1e-6),
+        "array_cycles": Price(0.0, table[f"{point}cycle_us"] * 1e-6),
         "cell_writes": Price(write_pj * 1e-12),
         "write_cycles": Price(0.0, table["row_write_us"] * (1 + table["write_overhead_fraction"]) * 1e-6),
         "digital_ops": Price(table["digital_op_pj"] * 1e-12),

@@ -1,0 +1,248 @@
+"""The four units of work of the headline table: what each asks of a GPU, of an array, and what it took on this CPU.
+
+The only file of this package that knows the other three.
+"""
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+from math import sqrt
+from typing import NamedTuple
+
+import jax
+
+import aimc
+import ebm.run
+from aimc import digits
+from aimc.counts import Counts, matmul_counts, program_counts, tiles, training_step_counts
+from ebm import data as binary_data
+from ebm.counts import pcd_step_counts, pcd_step_operations
+from hnn_sat import Problem, Schedule, solve
+from hnn_sat.counts import iteration_counts, sizes, walksat_counts
+from hnn_sat.statistics import IterationsToSolution, iterations_to_solution
+
+from .analog import AnalogWork
+from .digital.flops import Transformer, model, parameters, step_flops, training_ops
+from .digital.gpu import Op
+from .measure import cpu_seconds, rate
+from .rates import load
+from .uncertainty import Rate
+from .work import Measured, Workload
+
+GEOMETRY = {"reram": aimc.presets.reram_neurram(), "capacitor": aimc.presets.capacitor()}
+"""Tile of each priced chip: the same arrays that are simulated."""
+
+BATCH = 128
+ADAM_BYTES = 28
+"""Per parameter and step: gradient and weight in bf16, a float32 master copy and two moments, read and written."""
+
+
+def mlp_step(cpu: Rate | None = None, *, widths: tuple[int, ...] = digits.WIDTHS, batch: int = BATCH) -> Workload:
+    """One Adam step of the digits network at batch 128. `cpu`: measured CPU seconds of it, if there are any."""
+    layers = list(pairwise(widths))
+    n_parameters = sum(a * b + b for a, b in layers)
+
+    def ops(batch: int) -> list[Op]:
+        """Bias, ReLU and their derivatives ride on the product they follow."""
+        found = []
+        for i, (a, b) in enumerate(layers):
+            moved = 2 * (batch * a + a * b + batch * b)
+            found.append(Op(f"layer {i}, forward", 2 * batch * a * b + 2 * batch * b, moved))
+            found.append(Op(f"layer {i}, weight gradient", 2 * batch * a * b + batch * b, moved))
+            if i > 0:
+                found.append(Op(f"layer {i}, input gradient", 2 * batch * a * b + batch * a, moved))
+        found.append(Op("softmax, loss and its gradient", 10 * batch * widths[-1], 4 * batch * widths[-1]))
+        found.append(Op("Adam", 12 * n_parameters, ADAM_BYTES * n_parameters))
+        return found
+
+    return Workload(
+        name="digits MLP step",
+        unit=f"one optimiser step of the {'-'.join(map(str, widths))} network at batch {batch}",
+        batch=batch,
+        ops=ops,
+        analog={
+            chip: AnalogWork(
+                counts=training_step_counts(widths, batch, rows=spec.rows, cols=spec.cols).as_dict(),
+                tiles=sum(tiles(a, b, rows=spec.rows, cols=spec.cols) for a, b in layers),
+                cells=2 * sum(a * b for a, b in layers),
+            )
+            for chip, spec in GEOMETRY.items()
+        },
+        measured=_on_this_cpu(cpu),
+    )
+
+
+def rbm_step(cpu: Rate | None = None, *, settings: ebm.run.Settings | None = None, n_visible: int = 64) -> Workload:
+    """One PCD step of the RBM, 10 Gibbs sweeps of 128 chains. `cpu`: measured CPU seconds of it, if there are any."""
+    chosen = ebm.run.Settings() if settings is None else settings
+    shape = {"chains": chosen.chains, "gibbs_steps": chosen.gibbs_steps, "batch": chosen.batch}
+
+    def ops(chains: int) -> list[Op]:
+        steps = pcd_step_operations(
+            n_visible, chosen.hidden, batch=chains, chains=chains, gibbs_steps=chosen.gibbs_steps, bytes_per_value=2
+        )
+        return [Op(step.name, step.flops, step.bytes) for step in steps]
+
+    return Workload(
+        name="RBM PCD-10 step" if chosen.gibbs_steps == 10 else f"RBM PCD-{chosen.gibbs_steps} step",
+        unit=f"one PCD-{chosen.gibbs_steps} step of an RBM({chosen.hidden}) with {chosen.chains} chains",
+        batch=chosen.chains,
+        ops=ops,
+        analog={
+            chip: AnalogWork(
+                counts=pcd_step_counts(n_visible, chosen.hidden, rows=spec.rows, cols=spec.cols, **shape).as_dict(),
+                tiles=tiles(n_visible, chosen.hidden, rows=spec.rows, cols=spec.cols),
+                cells=2 * n_visible * chosen.hidden,
+            )
+            for chip, spec in GEOMETRY.items()
+        },
+        measured=_on_this_cpu(cpu),
+    )
+
+
+def sat_solution(
+    problem: Problem, its: IterationsToSolution, flip: Rate | None = None, *, replicas: int = 128
+) -> Workload:
+    """A solution of one formula with probability 99 %: as many flips, over all replicas, as `its` says.
+
+    The pass that is priced is one flip of each replica; an array makes them one after the other. `flip`: measured CPU
+    seconds of one flip of one replica, if there are any. Raises ValueError if no run was solved: ITS is then unknown.
+    """
+    if its.n_solved == 0:
+        raise ValueError(f"none of {its.n_runs} runs solved the formula, so its cost per solution is not known")
+    repeats = Rate(
+        its.value / replicas, sqrt(its.high / its.low), "measured", f"{its.n_solved} solved runs, exponential law"
+    )
+    n, m, _ = shape = sizes(problem)
+    per_flip = walksat_counts(shape)
+
+    def ops(replicas: int) -> list[Op]:
+        return [Op("one flip of every replica", replicas * per_flip.digital_ops, replicas * per_flip.memory_bytes)]
+
+    def incidence_tiles(rows: int, cols: int) -> int:
+        return tiles(2 * n, m, rows=rows, cols=cols) + tiles(m, 2 * n, rows=rows, cols=cols)
+
+    return Workload(
+        name="3-SAT solution",
+        unit=f"one 99 %-probability solution of {n} variables in {m} clauses ({its.value:,.0f} flips)",
+        batch=replicas,
+        ops=ops,
+        repeats=repeats,
+        analog={
+            chip: AnalogWork(
+                counts=(replicas * iteration_counts(shape, rows=spec.rows, cols=spec.cols)).as_dict(),
+                tiles=incidence_tiles(spec.rows, spec.cols),
+                cells=2 * 2 * 2 * n * m,
+                binary_reads=True,
+            )
+            for chip, spec in GEOMETRY.items()
+        },
+        measured=_on_this_cpu(None if flip is None else flip._replace(value=flip.value * replicas), per_pass=True),
+    )
+
+
+def gpt3_step() -> Workload:
+    """One training step of GPT-3 175B at its published batch of 3.2 M tokens, from shapes alone (Brown et al. 2020).
+
+    On the array: every weight matrix, forward and for the input gradient. Digital: attention scores and values (both
+    operands change with every token), weight gradients, Adam; the embedding is looked up and its transpose, the logits,
+    is digital too. The quality of training such a model on arrays has not been measured by anyone: this is a price.
+    """
+    shape = model("gpt3")
+    rates = load()
+    sequences = round(rates["models.gpt3.batch_tokens"].value / shape.context)
+
+    def analog(rows: int, cols: int) -> AnalogWork:
+        return AnalogWork(
+            counts=transformer_counts(shape, sequences, rows=rows, cols=cols).as_dict(),
+            tiles=sum(tiles(a, b, rows=rows, cols=cols) for a, b in _matrices(shape)),
+            cells=2 * sum(a * b for a, b in _matrices(shape)),
+        )
+
+    return Workload(
+        name="GPT-3 training step",
+        unit=f"one optimiser step of GPT-3 175B at {sequences * shape.context / 1e6:.1f} M tokens",
+        batch=sequences,
+        ops=lambda sequences: training_ops(shape, sequences),
+        analog={chip: analog(spec.rows, spec.cols) for chip, spec in GEOMETRY.items()},
+        state_bytes=16 * parameters(shape),
+    )
+
+
+def transformer_counts(shape: Transformer, sequences: int, *, rows: int, cols: int) -> Counts:
+    """One training step of a decoder whose weight matrices live in arrays: see `gpt3_step` for what stays digital.
+
+    All layers work at once on different tokens, so each direction takes one cycle a token, plus one a layer to fill.
+    """
+    tokens = sequences * shape.context
+    total = Counts()
+    for a, b in _matrices(shape):
+        forward = matmul_counts(tokens, a, b, rows=rows, cols=cols)
+        backward = matmul_counts(tokens, b, a, rows=cols, cols=rows)
+        writes = program_counts(a, b, rows=rows)
+        gradient = Counts(digital_flops=2 * tokens * a * b)
+        total += _in_parallel(forward) + _in_parallel(backward) + _in_parallel(writes) + gradient
+    flops = step_flops(shape, sequences)
+    logits = 3 * 2 * tokens * shape.width * shape.vocabulary
+    pointwise = 30 * tokens * shape.layers * shape.width
+    return total + Counts(
+        digital_flops=flops.attention_forward + flops.attention_backward + logits + 12 * parameters(shape),
+        digital_ops=pointwise,
+        array_cycles=2 * (tokens + 4 * shape.layers),
+        write_cycles=rows,
+    )
+
+
+def measured_mlp_step(*, epochs: int = 10) -> Rate:
+    """CPU seconds of one step of training the digits network on this machine, as `aimc.digits.train` does it."""
+    data = digits.load().development
+    training = digits.DIGITAL._replace(epochs=epochs)
+    train = jax.jit(lambda key: digits.train(key, data, training))
+    key = jax.random.key(0)
+    return cpu_seconds(lambda: jax.block_until_ready(train(key)), per=epochs * (data.labels.size // training.batch))
+
+
+def measured_rbm_step(*, chunks: int = 6) -> Rate:
+    """CPU seconds of one PCD step on this machine, as `ebm train` does it."""
+    settings = ebm.run.Settings(steps=chunks * ebm.run.CHUNK)
+    clock: list[float] = []
+    train_rows = binary_data.digits().train
+    ebm.run.fit(settings, train_rows, after_chunk=lambda state, info: clock.append(time.process_time()))
+    # The first chunk contains the compilation.
+    return rate([(end - begin) / ebm.run.CHUNK for begin, end in pairwise(clock)][1:])
+
+
+class SatRun(NamedTuple):
+    """Independent searches of one formula: flips each took, whether it ended in a solution, CPU seconds a flip."""
+
+    n_flips: list[int]
+    solved: list[bool]
+    flip: Rate
+    its: IterationsToSolution
+
+
+def measured_sat_run(key: jax.Array, problem: Problem, *, replicas: int = 128, time_limit_s: float = 60.0) -> SatRun:
+    """Run every replica to its own solution, or to the time limit, and say what a solution takes."""
+    schedule = Schedule(replicas=replicas)
+    solve(key, problem, schedule, until="all", time_limit_s=0.0)  # compile
+    start = time.process_time()
+    result = solve(key, problem, schedule, until="all", time_limit_s=time_limit_s)
+    flips = [int(n) for n in result.n_flips]
+    cpu_s = (time.process_time() - start) / max(sum(flips), 1)
+    its = iterations_to_solution(result.n_flips, result.solved)
+    solved = [bool(one) for one in result.solved]
+    return SatRun(flips, solved, Rate(cpu_s, 1.2, "measured", "CPU time of this run"), its)
+
+
+def _matrices(shape: Transformer) -> list[tuple[int, int]]:
+    d, f = shape.width, shape.feed_forward
+    return [(d, 3 * d), (d, d), (d, f), (f, d)] * shape.layers
+
+
+def _in_parallel(counts: Counts) -> Counts:
+    """The same events without their time: it is that of the whole pipeline, counted once."""
+    return replace(counts, array_cycles=0, write_cycles=0)
+
+
+def _on_this_cpu(seconds: Rate | None, *, per_pass: bool = False) -> tuple[Measured, ...]:
+    return () if seconds is None else (Measured(hardware="this CPU, one core", seconds=seconds, per_pass=per_pass),)
