@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 
+import hnn_sat
 from cost_bridge.cli import run
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
@@ -50,11 +52,6 @@ def solve(
     """
     began = time.monotonic()
     with _interrupts() as is_interrupted:
-        # Imported here so that --help does not wait for JAX.
-        import jax
-
-        import hnn_sat
-
         schedule = hnn_sat.Schedule(max_flips=max_flips, restart_after=restart_after, noise=noise, replicas=replicas)
         if not time_limit > 0 or math.isnan(time_limit):
             raise ValueError(f"--time-limit must be a positive number of seconds, got {time_limit}")
@@ -116,10 +113,6 @@ def generate(
         seed: of the generator.
         unsatisfiable: add all sign patterns over one set of k variables, so that no assignment satisfies it.
     """
-    import jax
-
-    import hnn_sat
-
     family = hnn_sat.unsatisfiable_ksat if unsatisfiable else hnn_sat.random_ksat
     problem = family(jax.random.key(seed), n, ratio, k)
     kind = "unsatisfiable by construction" if unsatisfiable else "uniform"
