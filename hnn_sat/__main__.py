@@ -17,6 +17,7 @@ import tyro
 
 import hnn_sat
 from cost_bridge.cli import run
+from hnn_sat.solve import LARGEST_FLIPS
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
 LINE_WIDTH = 78
@@ -29,7 +30,7 @@ def solve(
     seed: int = 0,
     time_limit: float = 60.0,
     replicas: int = 128,
-    max_flips: int = 2**31 - 1,
+    max_flips: int = LARGEST_FLIPS,
     restart_after: int | None = None,
     noise: float = 0.5,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,

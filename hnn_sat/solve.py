@@ -15,7 +15,7 @@ from hnn_sat.dynamics import walksat
 from hnn_sat.engines import bit_planes
 from hnn_sat.problem import Problem
 
-LARGEST_FLIPS = 2**31 - 1  # flips are counted in 32-bit integers
+LARGEST_FLIPS = 2**31 - 32  # flips, and the ends of blocks of 32, are counted in 32-bit integers
 FIRST_CHUNK_FLIPS = 64
 FLIPS_A_DRAW = 32  # random words are drawn for this many flips at once
 CHUNK_S = 0.2  # a limit or an interrupt acts within about this time
@@ -82,7 +82,8 @@ def solve(
     A replica is solved only when the exact number of violated clauses is zero.
     time_limit_s and watch act between stretches of about a fifth of a second; watch returns True to stop. How the run
     is cut into stretches has no influence on the flips made.
-    key is split into one for the starts and one for the flips, folded with the number of the restart or flip.
+    key is split into one for the starts and one for the flips, folded with the number of the restart or of the block
+    of 32 flips.
     Raises ValueError if the formula is too large for the bit planes.
     """
     if problem.n_clauses == 0:  # nothing to violate, and no clause to index
