@@ -114,8 +114,10 @@ def _compare(options: Compare) -> None:
     from . import evaluate, workloads
     from .digital.gpu import peak_flops
     from .rates import load, table, tables
+    from .uncertainty import medians
 
-    peak_flops(table(tables(load()), f"gpu.{options.gpu}"), options.number_format)  # refuse before the work starts
+    # Refuse a wrong name before the work starts.
+    peak_flops(table(tables(medians(load())), f"gpu.{options.gpu}"), options.number_format)
     file_key, search_key = jax.random.split(jax.random.key(options.seed))
     problem = random_ksat(file_key, 250, 4.2) if options.cnf is None else from_dimacs(options.cnf)
     with Console(stderr=True).status("timing the digits MLP on this CPU") as status:
@@ -145,9 +147,9 @@ def _compare(options: Compare) -> None:
         json.dump(results, sys.stdout, indent=1)
         print()
     else:
-        from .table import render
+        from .table import show
 
-        Console().print(render(results, boundary=options.boundary))
+        show(results, boundary=options.boundary)
 
 
 def _rates(options: Rates) -> None:

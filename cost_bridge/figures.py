@@ -78,7 +78,7 @@ def joules(results: Mapping[str, Any], workload: str) -> Any:
             "weakest evidence: %{customdata[3]}<extra></extra>",
         )
     decades = range(math.floor(math.log10(min(ends))), math.ceil(math.log10(max(ends))) + 1)
-    figure = _style(figure, 96 + 62 * len(names))
+    figure = style(figure, 96 + 62 * len(names))
     figure.update_xaxes(
         type="log",
         range=[math.log10(min(ends)) - 0.1, math.log10(max(ends)) + 0.1],
@@ -127,7 +127,7 @@ def spent(results: Mapping[str, Any], workload: str) -> Any:
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_xaxes(range=[0, 100], ticksuffix=" %", gridcolor="#edf0f3")
     figure.update_yaxes(categoryorder="array", categoryarray=list(reversed(names)))
-    figure = _style(figure, 120 + 44 * len(names) + 22 * (len(items) // 3))
+    figure = style(figure, 120 + 44 * len(names) + 22 * (len(items) // 3))
     below = {"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0, "traceorder": "normal"}
     return figure.update_layout(legend=below, margin={"t": 6})
 
@@ -158,7 +158,7 @@ def drivers(detail: Mapping[str, Any], ratio: float, *, most: int = 8) -> Any:
     ]
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:.3g}×" for tick in ticks], gridcolor="#edf0f3")
     figure.update_yaxes(categoryorder="array", categoryarray=list(reversed(names)))
-    return _style(figure, 110 + 32 * len(names))
+    return style(figure, 110 + 32 * len(names))
 
 
 def _details(results: Mapping[str, Any], workload: str) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -180,7 +180,8 @@ def _label(text: str, width: int = 26) -> str:
     return "<br>".join(html.escape(line) for line in lines)
 
 
-def _style(figure: Any, height: int) -> Any:
+def style(figure: Any, height: int = 420) -> Any:
+    """The page's look on any plotly figure: its font, no frame, legend above, grid where there are axes."""
     return figure.update_layout(
         height=height,
         margin={"l": 8, "r": 16, "t": 34, "b": 8},

@@ -162,7 +162,7 @@ def _drivers(results: Mapping[str, Any]) -> str:
 
 def _section(section: Section) -> str:
     paragraphs = "".join(f"<p>{escape(part.strip())}</p>" for part in section.text.split("\n\n") if part.strip())
-    figure = f'<div class="card">{_figure(section.figure)}</div>' if section.figure is not None else ""
+    figure = f'<div class="card">{_figure(figures.style(section.figure))}</div>' if section.figure is not None else ""
     return f"<h2>{escape(section.title)}</h2>{paragraphs}{figure}"
 
 

@@ -5,35 +5,53 @@ from typing import Any
 
 from . import labels
 
+WIDTH = 108
+"""Columns that the table needs; a narrower terminal wraps it."""
+
 
 def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
-    """A rich table of the rows at one boundary, to be printed by a rich console."""
+    """The rows at one boundary, a small table for each unit of work, to be printed by a rich console."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=f"Joules per unit of work, {labels.BOUNDARY_TEXT[boundary]}", title_justify="left")
-    table.add_column("hardware")
-    for name in ("energy", "time", "cost", "fewer joules than best digital", "90 % interval", "evidence"):
-        table.add_column(name, justify="left" if name == "evidence" else "right")
-    workload = None
-    for row in results["rows"]:
-        if row["boundary"] != boundary:
-            continue
-        if row["workload"] != workload:
-            if workload is not None:
-                table.add_section()
-            workload = row["workload"]
-            table.add_row(_plain(f"{workload}: {row['unit']}", "bold"))
-        has_ratio = row["ratio"] is not None
-        table.add_row(
-            _plain(f"  {row['hardware']}"),
-            labels.si(row["joules"], "J"),
-            labels.duration(row["seconds"]),
-            labels.money(row["dollars"]),
-            labels.times(row["ratio"]) if has_ratio else "none",
-            labels.interval(row["interval_90"]) if has_ratio else "",
-            row["evidence"],
+    parts = [_plain(f"Joules per unit of work, {labels.BOUNDARY_TEXT[boundary]}.", "bold")]
+    for workload in dict.fromkeys(row["workload"] for row in results["rows"]):
+        rows = [row for row in results["rows"] if row["workload"] == workload and row["boundary"] == boundary]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
+        table.title = _plain(f"{workload}: {rows[0]['unit']}", "bold")
+        for name in ("hardware", "energy", "time", "cost", "fewer joules", "90 %", "evidence"):
+            table.add_column(name, justify="left" if name in ("hardware", "evidence") else "right")
+        for row in rows:
+            has_ratio = row["ratio"] is not None
+            table.add_row(
+                _plain(row["hardware"]),
+                labels.si(row["joules"], "J"),
+                labels.duration(row["seconds"]),
+                labels.money(row["dollars"]),
+                labels.times(row["ratio"]) if has_ratio else "",
+                labels.interval(row["interval_90"]) if has_ratio else "",
+                row["evidence"],
+            )
+        parts.append(table)
+    parts.append(
+        _plain(
+            "fewer joules: joules of the best digital machine over joules here (1.0× is that machine), with its 90 % "
+            "interval. A saturated GPU runs many units side by side and is charged per unit. Cost is the device spread over its working life plus electricity; on the arrays a range that rests on an "
+            "assumed price of silicon, and never part of a ratio."
         )
-    return table
+    )
+    return Group(*parts)
+
+
+def show(results: Mapping[str, Any], *, boundary: str = "wall plug") -> None:
+    """Print the table to standard output, wide enough to be read where that is not a terminal."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    console.print(render(results, boundary=boundary))
 
 
 def _plain(text: str, style: str = "") -> Any:
