@@ -147,7 +147,8 @@ def satisfy(key, settings, out):
     )
     text = (
         f"satisfiable.cnf ({problem.n_variables} variables, {problem.n_clauses} clauses): solved, and the model "
-        f"checked clause by clause. {search.its.n_solved} of {search.its.n_runs} replicas found a solution; 99 % probability takes "
+        f"checked clause by clause. {search.its.n_solved} of {search.its.n_runs} replicas found a solution; 99 "
+        "% probability takes "
         f"{search.its.value:,.0f} flips (90 % interval {search.its.low:,.0f} to {search.its.high:,.0f}). "
         f"unsatisfiable.cnf (50 variables): no solution after {int(gave_up.n_flips.sum()):,} flips, at best "
         f"{int(gave_up.n_unsatisfied.min())} clause violated; a search cannot prove that there is none, "
