@@ -1,0 +1,113 @@
+"""Read a matrix on two published arrays, compare its noise with the closed form, then sweep noise and resolution.
+
+    python examples/noise_sweep.py [--small]
+
+About 10 seconds on two CPU cores; JAX_PLATFORMS=cpu, cuda or tpu chooses where it runs.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.stats import norm
+from rich.console import Console
+from rich.table import Table
+
+from aimc import crossbar, mvm, presets, program, sweep
+from aimc.devices.base import polynomial
+from aimc.spec import with_levels
+
+jax.config.update("jax_default_matmul_precision", "highest")  # the reference product, on accelerators too
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--small", action="store_true", help="fewer draws and points, for a quick check")
+is_small = parser.parse_args().small
+
+PRESETS = ("pcm_hermes", "reram_neurram")
+N_IN, N_OUT, N_VECTORS = 256, 128, 32
+N_CHIPS, N_READS = (16, 16) if is_small else (64, 256)
+READ_NOISE = [0.0, 0.05, 0.1] if is_small else [0.0, 0.02, 0.05, 0.1, 0.2]
+ADC_BITS = [4, 8] if is_small else [4, 5, 6, 8]
+SEEDS = range(2) if is_small else range(10)
+
+# The problem: a Gaussian matrix, Gaussian inputs, and the product to be had.
+weight_key, input_key, chip_key, read_key = jax.random.split(jax.random.key(0), 4)
+w = jax.random.normal(weight_key, (N_IN, N_OUT)) / N_IN**0.5
+x = jax.random.normal(input_key, (N_VECTORS, N_IN))
+exact = jnp.matmul(x, w)
+
+
+def write_error(spec):
+    """Expected squared error of x @ w when every cell is max(g + σ z, 0) in place of g."""
+    scale = jnp.max(jnp.abs(w))
+    g = jnp.abs(w) / scale
+    bias, square = jnp.zeros_like(w), jnp.zeros_like(w)
+    for target, sign in ((g, jnp.sign(w)), (jnp.zeros_like(g), -jnp.sign(w))):  # one cell of a pair is meant to be 0
+        sigma = polynomial(spec.device.programming_std, target)
+        inside, density = norm.cdf(target / sigma), norm.pdf(target / sigma)
+        mean = target * inside + sigma * density
+        square += (target**2 + sigma**2) * inside + target * sigma * density - mean**2
+        bias += sign * (mean - target)
+    return scale**2 * jnp.mean(jnp.matmul(x**2, square) + jnp.matmul(x, bias) ** 2)
+
+
+def read_error(state):
+    """Expected squared error of one read of this chip: cells, input rounding and the rounding of every row tile."""
+    converters, n_tiles = state.spec.converters, state.w.shape[0]
+    largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
+    variance = polynomial(state.spec.device.read_variance, state.g_plus)
+    variance += polynomial(state.spec.device.read_variance, state.g_minus)
+    dac = (2 / (converters.dac_levels - 1)) ** 2 / 12
+    adc = (2 * converters.adc_range / (converters.adc_levels - 1)) ** 2 / 12
+    cells = jnp.matmul(x**2, (state.scale**2 * variance).reshape(N_IN, N_OUT))
+    inputs = dac * jnp.sum(state.w.reshape(N_IN, N_OUT) ** 2, axis=0)
+    return jnp.mean(cells + largest**2 * (inputs + n_tiles * adc * state.scale**2))
+
+
+def decibels(error):
+    """Signal-to-noise ratio of an expected squared error."""
+    return f"{10 * np.log10(float(jnp.mean(exact**2) / error)):.2f}"
+
+
+@jax.jit
+def measure(spec):
+    """Squared errors of writing, over chips, and of reading, over reads of one chip."""
+    chips = jax.lax.map(lambda key: program(key, w, spec), jax.random.split(chip_key, N_CHIPS))
+    written = jnp.matmul(x, chips.w.reshape(N_CHIPS, N_IN, N_OUT))
+    state = program(chip_key, w, spec)
+    still = jnp.matmul(x, state.w.reshape(N_IN, N_OUT))
+    reads = jax.lax.map(lambda key: mvm(key, x, state), jax.random.split(read_key, N_READS))
+    return jnp.mean((written - exact) ** 2), jnp.mean((reads - still) ** 2), write_error(spec), read_error(state)
+
+
+def point(key, read_noise, adc_bits, seed):
+    """Relative error of the product on one freshly written chip."""
+    write_key, read_key = jax.random.split(key)
+    spec = with_levels(
+        crossbar(write_noise=0.02, read_noise=1.0), read_noise=read_noise, adc_levels=2.0**adc_bits - 1.0
+    )
+    y = mvm(read_key, x, program(write_key, w, spec))
+    return {"error": jnp.sqrt(jnp.mean((y - exact) ** 2) / jnp.mean(exact**2))}
+
+
+# Run it.
+console = Console(width=100)
+console.print(f"Running on {jax.devices()[0].device_kind} ({jax.default_backend()}, 1 of {jax.device_count()} devices)")
+table = Table("array", "write, measured", "closed form", "read, measured", "closed form", title="Signal to noise, dB")
+for name in PRESETS:
+    write, read, write_law, read_law = measure(presets.preset(name))
+    table.add_row(name, *map(decibels, (write, write_law, read, read_law)))
+console.print(table)
+
+errors = sweep.run(
+    point,
+    {"read_noise": READ_NOISE, "adc_bits": ADC_BITS, "seed": SEEDS},
+    seed=0,
+    spec={"study": "relative error of a Gaussian product, write noise 0.02"},
+)["error"]
+title = f"Error of the product in %, mean ± spread over {len(SEEDS)} chips"
+table = Table("read noise", *(f"{bits}-bit ADC" for bits in ADC_BITS), title=title)
+for noise in READ_NOISE:
+    cells = [100 * errors.sel(read_noise=noise, adc_bits=bits, method="nearest") for bits in ADC_BITS]
+    table.add_row(f"{noise:g}", *(f"{float(c.mean()):.1f} ± {float(c.std()):.1f}" for c in cells))
+console.print(table)
