@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from aimc.devices.base import polynomial
 from aimc.mapping import to_tiles
+from aimc.noise import normal
 from aimc.program import State, program
 from aimc.readout.adc import quantize
 from aimc.spec import Converters, CrossbarSpec
@@ -57,7 +58,7 @@ def _disturb(key: Key[Array, ""], state: State) -> State:
     plus_key, minus_key = jax.random.split(key)
 
     def draw(key: Key[Array, ""], g: Array) -> Array:
-        return polynomial(state.spec.device.slow_std, g) * jax.random.normal(key, g.shape, g.dtype)
+        return polynomial(state.spec.device.slow_std, g) * normal(key, g.shape)
 
     plus, minus = draw(plus_key, state.g_plus), draw(minus_key, state.g_minus)
     return state._replace(
@@ -127,7 +128,7 @@ def _noise_variance(x: Array, variance: Array | None, scale: Array, converters: 
 def _digitise(key: Array, sums: Array, noise: Array | None, scale: Array, converters: Converters) -> Array:
     """Noise, then the ADC, whose full scale is `adc_range` fully-on cells."""
     if noise is not None:
-        sums = sums + jax.lax.stop_gradient(jnp.sqrt(noise) * jax.random.normal(key, sums.shape, sums.dtype))
+        sums = sums + jax.lax.stop_gradient(jnp.sqrt(noise) * normal(key, sums.shape))
     if converters.adc_levels is None:
         return sums
     full_scale = jax.lax.stop_gradient(converters.adc_range * scale)
@@ -142,7 +143,7 @@ def _read_devices(key: Array, x: Array, tile: tuple, state: State) -> Array:
 
     def conductance(key: Array, g: Array) -> Array:
         std = jnp.sqrt(jnp.maximum(polynomial(coefficients, g), 0.0))
-        seen = g + std * jax.random.normal(key, g.shape, g.dtype)
+        seen = g + std * normal(key, g.shape)
         return jnp.maximum(seen, 0.0) if state.spec.clip_reads else seen
 
     def read_vector(keyed_vector: tuple[Array, Array]) -> Array:

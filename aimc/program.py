@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Key
 
 from aimc.devices.base import Level, polynomial
 from aimc.mapping import differential, to_tiles
+from aimc.noise import normal
 from aimc.spec import CrossbarSpec
 
 
@@ -53,7 +54,7 @@ def _write(
     key: Key[Array, ""], g: Float[Array, "*shape"], std_coefficients: tuple[Level, ...]
 ) -> Float[Array, "*shape"]:
     # Cells that are filled up beside the weights are written too; they are never driven.
-    error = polynomial(std_coefficients, g) * jax.random.normal(key, g.shape, g.dtype)
+    error = polynomial(std_coefficients, g) * normal(key, g.shape)
     return jnp.maximum(g + error, 0.0)
 
 
