@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from cost_bridge.cli import run
+from cost_bridge.cli import check_seed, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,7 @@ def _presets(options: Presets) -> None:
 
 
 def _sweep(options: Sweep) -> None:
+    check_seed(options.seed)
     import jax
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

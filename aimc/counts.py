@@ -9,6 +9,11 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import ceil
 
+ADAM_FLOPS = 12
+"""A parameter and step: two moments (7), their corrections and the step (5)."""
+ADAM_BYTES = 28
+"""A parameter and step: gradient and weight in bfloat16, a float32 master copy and two moments, read and written."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
@@ -19,8 +24,9 @@ class Counts:
     `array_cycles` (reads that have to follow each other: this is time, not energy),
     `cell_writes` (cells programmed) and `write_cycles` (row writes that have to follow each other).
 
-    Beside the array: `digital_ops` (scalar integer or activation operations), `digital_flops` (dense
-    floating-point work), `random_bits` drawn, `buffer_bytes` moved through on-chip memory.
+    Beside the array: `digital_ops` (scalar integer or activation operations), `digital_flops` (matrix products),
+    `vector_flops` (floating-point work that is no matrix product, such as an optimiser's), `random_bits` drawn,
+    `buffer_bytes` moved through on-chip memory.
 
     On a digital computer, in addition: `memory_bytes` (off-chip traffic) and `kernel_launches`.
     """
@@ -34,6 +40,7 @@ class Counts:
     write_cycles: int = 0
     digital_ops: int = 0
     digital_flops: int = 0
+    vector_flops: int = 0
     random_bits: int = 0
     buffer_bytes: int = 0
     memory_bytes: int = 0
@@ -83,18 +90,18 @@ def matmul_counts(batch: int, n_in: int, n_out: int, *, rows: int, cols: int) ->
 
 
 def program_counts(n_in: int, n_out: int, *, rows: int) -> Counts:
-    """Writing every weight once: two cells a weight, row after row, all tiles at once."""
-    return Counts(cell_writes=2 * n_in * n_out, write_cycles=min(n_in, rows))
+    """Writing every weight once: two cells a weight in neighbouring rows, row after row, all tiles at once."""
+    return Counts(cell_writes=2 * n_in * n_out, write_cycles=2 * min(n_in, rows))
 
 
 def training_step_counts(widths: Sequence[int], batch: int, *, rows: int, cols: int) -> Counts:
     """One optimiser step of a multilayer perceptron whose products run on arrays and whose weights live in them.
 
     Forward and input-gradient products run on the array (the latter as reads from the column side; the first layer
-    has no input gradient); weight gradients, 2·batch·n_in·n_out FLOP, biases, activations and Adam (12 FLOP a
-    parameter) are digital; then every weight is written once. Layers follow each other in a pipeline: forward and
-    backward take batch + depth − 1 cycles each, writes of all layers happen at once (mixed-precision training of
-    Nandakumar et al. 2020, in which a write a step is the upper bound).
+    has no input gradient); weight gradients, 2·batch·n_in·n_out FLOP, biases, activations and Adam are digital, their
+    operands (in bfloat16) and Adam's state passing through on-chip memory; then every weight is written once. Layers
+    follow each other in a pipeline: forward and backward take batch + depth − 1 cycles each, writes of all layers
+    happen at once (mixed-precision training of Nandakumar et al. 2020, in which a write a step is the upper bound).
     """
     layers = list(pairwise(widths))
     total = Counts()
@@ -104,8 +111,13 @@ def training_step_counts(widths: Sequence[int], batch: int, *, rows: int, cols: 
             total += matmul_counts(batch, n_out, n_in, rows=cols, cols=rows)
         total += program_counts(n_in, n_out, rows=rows)
         parameters = n_in * n_out + n_out
-        total += Counts(digital_flops=2 * batch * n_in * n_out + 12 * parameters, digital_ops=4 * batch * n_out)
+        total += Counts(
+            digital_flops=2 * batch * n_in * n_out,
+            vector_flops=ADAM_FLOPS * parameters,
+            digital_ops=4 * batch * n_out,
+            buffer_bytes=2 * (batch * (n_in + n_out) + n_in * n_out) + ADAM_BYTES * parameters,
+        )
     n_backward = len(layers) - 1
     cycles = (batch + len(layers) - 1) + (batch + n_backward - 1 if n_backward else 0)
-    writes = max(min(n_in, rows) for n_in, _ in layers)
+    writes = max(2 * min(n_in, rows) for n_in, _ in layers)
     return replace(total, array_cycles=cycles, write_cycles=writes)

@@ -198,6 +198,16 @@ def noise_sweep(
     check_level(write_noise, "write_noise")
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
+    axes = {"read_noise": read_noise, "adc_bits": adc_bits, "seed": range(n_seeds)}
+    what = {
+        "study": "digits MLP, test accuracy",
+        "widths": list(WIDTHS),
+        "write_noise": write_noise,
+        "train_noise": train_noise,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "training": {"digital": digital._asdict(), "noise_aware": aware._asdict()},
+    }
+    sweep.check(axes, seed=seed, spec=what, store=store)
     noisy = crossbar(write_noise=1.0, read_noise=1.0, backward="array")
     trained_on = with_levels(noisy, write_noise=write_noise, read_noise=train_noise)
     keys = jax.random.split(key, (2, n_seeds))
@@ -214,17 +224,10 @@ def noise_sweep(
 
     return sweep.run(
         point,
-        {"read_noise": read_noise, "adc_bits": adc_bits, "seed": range(n_seeds)},
+        axes,
         seed=seed,
         store=store,
-        spec={
-            "study": "digits MLP, test accuracy",
-            "widths": list(WIDTHS),
-            "write_noise": write_noise,
-            "train_noise": train_noise,
-            "key": np.asarray(jax.random.key_data(key)).tolist(),
-            "training": {"digital": digital._asdict(), "noise_aware": aware._asdict()},
-        },
+        spec=what,
         units={
             "read_noise": "fraction of g_max",
             "adc_bits": "bit",

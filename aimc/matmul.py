@@ -25,11 +25,9 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
 
     Raises ValueError when the length of x does not fit the programmed weights.
     """
-    n_tiles, n_row, _ = state.w.shape
-    if not n_tiles * (n_row - 1) < x.shape[-1] <= n_tiles * n_row:
-        raise ValueError(
-            f"x has {x.shape[-1]} entries a vector, but this array was programmed for {n_tiles * n_row} inputs"
-        )
+    n_in = state.extent.shape[0]
+    if x.shape[-1] != n_in:
+        raise ValueError(f"x has {x.shape[-1]} entries a vector, but this array was programmed for {n_in} inputs")
     slow_key, read_key = jax.random.split(key)
     if state.spec.device.slow_std:
         state = _disturb(slow_key, state)
@@ -150,10 +148,11 @@ def _read_devices(key: Array, x: Array, tile: tuple, state: State) -> Array:
         key, vector = keyed_vector
         plus_key, minus_key, output_key = jax.random.split(key, 3)
         seen = state.scale * (conductance(plus_key, g_plus) - conductance(minus_key, g_minus))
-        cells = w + jax.lax.stop_gradient(seen - w)  # the gradient flows through w
-        sums = jnp.matmul(vector, cells, precision=HIGHEST)
-        noise = _noise_variance(vector, None, state.scale, converters)
-        return _digitise(output_key, sums, noise, state.scale, converters)
+        # What is seen beyond w is noise, a constant to the gradient.
+        noise = jax.lax.stop_gradient(jnp.matmul(vector, seen - w, precision=HIGHEST))
+        sums = jnp.matmul(vector, w, precision=HIGHEST) + noise
+        own_noise = _noise_variance(vector, None, state.scale, converters)
+        return _digitise(output_key, sums, own_noise, state.scale, converters)
 
     vectors = x.reshape(-1, x.shape[-1])
     y = jax.lax.map(read_vector, (jax.random.split(key, vectors.shape[0]), vectors))

@@ -32,10 +32,10 @@ def reram_neurram() -> CrossbarSpec:
 def capacitor() -> CrossbarSpec:
     """A CMOS-capacitor array for training: 64 × 64 sub-tiles as in Leroux et al., Nat. Comput. Sci. 2025 (SPICE).
 
-    Their array takes 16 input levels and 32 signed output levels; ours has 8 bits at both ends so that training
-    is comparable with the other arrays (assumption). Cell: see `aimc.devices.capacitor`.
+    Inputs have the 16 pulse widths of their array, with a sign (5 bits); outputs pass an 8-bit converter, where theirs
+    has 32 signed levels (assumption). Cell: see `aimc.devices.capacitor`.
     """
-    return crossbar(rows=64, cols=64, dac_bits=8, adc_bits=8, adc_range=10.0, device=capacitor_cell())
+    return crossbar(rows=64, cols=64, dac_bits=5, adc_bits=8, adc_range=10.0, device=capacitor_cell())
 
 
 PRESETS: dict[str, Callable[[], CrossbarSpec]] = {

@@ -26,6 +26,8 @@ class State(NamedTuple):
     g_minus: Float[Array, "n_tiles n_row n_out"]
     scale: Float[Array, ""]
     read_variance: Float[Array, "n_tiles _ _"] | None
+    extent: Float[Array, "n_in 0"]
+    """Empty: its shape remembers how many of the rows are inputs, the rest being filled up."""
     spec: CrossbarSpec
 
 
@@ -47,7 +49,9 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
         g_minus = _write(minus_key, g_minus, spec.device.programming_std)
         # Straight through: the error is a constant to the gradient.
         tiles = tiles + (scale * (g_plus - g_minus) - target)
-    return State(tiles, g_plus, g_minus, scale, _pair_variance(g_plus, g_minus, scale, spec), spec)
+    return State(
+        tiles, g_plus, g_minus, scale, _pair_variance(g_plus, g_minus, scale, spec), jnp.zeros((w.shape[0], 0)), spec
+    )
 
 
 def _write(

@@ -63,6 +63,8 @@ class CrossbarSpec:
         for name, allowed in (("read_path", READ_PATHS), ("backward", BACKWARDS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.read_path == "device" and self.backward == "array":
+            raise ValueError("backward='array' reads through read_path='output'; with 'device' use backward='exact'")
         if self.clip_reads and self.read_path == "output":
             raise ValueError(
                 "clip_reads=True makes read noise non-Gaussian near zero conductance, which read_path='output' cannot "

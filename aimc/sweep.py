@@ -59,10 +59,7 @@ def run(
             raise ValueError(f"{name} must be at least 1 point, got {value}")
     grid = _grid(axes)
     shape = tuple(len(values) for values in grid.values())
-    identity = json.loads(json.dumps({
-        "format": FORMAT, "version": version("barrierless"), "seed": seed, "spec": dict(spec),
-        "axes": {name: values.tolist() for name, values in grid.items()},
-    }))  # fmt: skip
+    identity = _identity(grid, seed, spec)
     points = [values.ravel() for values in np.meshgrid(*grid.values(), indexing="ij")]
     evaluate = _compiled(function, list(grid), jax.random.key(seed), batch)
     n_call = min(chunk, prod(shape))
@@ -85,6 +82,26 @@ def run(
         if progress:
             progress(total - missing.size + start + chosen.size, total)
     return ledger.dataset()
+
+
+def check(
+    axes: Mapping[str, Sequence[float] | Sequence[int]],
+    *,
+    seed: int,
+    spec: Mapping[str, Any],
+    store: str | os.PathLike[str] | None,
+) -> None:
+    """Raise what `run` would raise for these axes and this store, before the work that makes its function."""
+    identity = _identity(_grid(axes), seed, spec)
+    if store is not None and Path(store).exists():
+        _refuse_other(Path(store), identity)
+
+
+def _identity(grid: Mapping[str, np.ndarray], seed: int, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a store belongs to, as it reads back from JSON."""
+    axes = {name: values.tolist() for name, values in grid.items()}
+    what = {"format": FORMAT, "version": version("barrierless"), "seed": seed, "spec": dict(spec), "axes": axes}
+    return json.loads(json.dumps(what))
 
 
 def _grid(axes: Mapping[str, Sequence[float] | Sequence[int]]) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from .cli import run
+from .cli import check_seed, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,11 @@ def _compare(options: Compare) -> None:
 
     if options.out is not None and options.out.exists():
         raise ValueError(f"{options.out} exists already; choose another name or remove it")
+    check_seed(options.seed)
+    if not options.time_limit > 0:
+        raise ValueError(f"time_limit must be above 0 seconds, got {options.time_limit}")
+    if options.out is not None and not options.out.absolute().parent.is_dir():
+        raise ValueError(f"{options.out} cannot be written: {options.out.absolute().parent} is not a folder")
     if options.draws < 100:
         raise ValueError(f"draws must be at least 100 for an interval to mean anything, got {options.draws}")
     import jax

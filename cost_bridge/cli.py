@@ -5,6 +5,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 
+def check_seed(seed: int) -> int:
+    """The seed itself, if every generator can take it. Raises ValueError outside 0 to 2**32 − 1."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2^32 - 1, got {seed}")
+    return seed
+
+
 def run(command: Callable[[Sequence[str]], int | None], program: str) -> None:
     """Run `command(arguments)` as the console script `program` and exit with what it returns (None means 0).
 

@@ -27,7 +27,8 @@ ITEM_TEXT = {
     "cell_writes": "writing cells",
     "write_cycles": "row writes",
     "digital_ops": "digital operations on the chip",
-    "digital_flops": "digital floating point",
+    "digital_flops": "digital matrix products",
+    "vector_flops": "other digital arithmetic",
     "random_bits": "random bits",
     "buffer_bytes": "on-chip buffers",
     "memory_bytes": "off-chip memory",
@@ -35,7 +36,7 @@ ITEM_TEXT = {
     "periphery": "periphery and control",
     "standing": "idle and standing power",
     "refresh": "refreshing cells",
-    "helper_standing": "idle power of the GPU beside it",
+    "coprocessor_standing": "idle power of the GPU beside it",
     "processor": "processor cores",
     "supply_and_cooling": "rest of the computer, cooling",
 }

@@ -1,4 +1,4 @@
-"""The columns of the comparison: a GPU at some batch, a program timed on a CPU, an analog chip with its helper.
+"""The columns of the comparison: a GPU at some batch, a program timed on a CPU, an analog chip with its coprocessor.
 
 A machine is a function from the value of every rate to a cost at a boundary, and to dollars; rates arrive as tables
 (`rates.tables`), so that one Monte Carlo draw is split once and read by all.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from .analog import CHIPS
-from .analog.chip import HELPER_EVENTS
+from .analog.chip import COPROCESSOR_EVENTS
 from .analog.chip import cost as analog_cost
 from .digital import gpu as gpu_model
 from .events import BOUNDARIES
@@ -19,7 +19,7 @@ from .work import Measured, Workload
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_YEAR = 365.25 * 86400
-ON_HELPER = frozenset({*HELPER_EVENTS, "helper_standing"})
+ON_COPROCESSOR = frozenset({*COPROCESSOR_EVENTS, "coprocessor_standing"})
 Tables = Mapping[str, Mapping[str, Number]]
 
 
@@ -103,7 +103,7 @@ def _measured(program: Measured, index: int) -> Machine:
 def _analog(workload: Workload, name: str, gpu: str, number_format: str, devices: int) -> Machine:
     chip, work = CHIPS[name], workload.analog[name]
 
-    def helper(tables: Tables) -> dict[str, Price]:
+    def coprocessor(tables: Tables) -> dict[str, Price]:
         prices = gpu_model.prices(tables[f"gpu.{gpu}"], number_format=number_format, devices=devices)
         form = tables["model_form"]["gpu_beside_array"]
         return {event: Price(one.energy_j * form, one.time_s * form) for event, one in prices.items()}
@@ -116,7 +116,7 @@ def _analog(workload: Workload, name: str, gpu: str, number_format: str, devices
             chip,
             work,
             tables[name],
-            helper(tables),
+            coprocessor(tables),
             devices * tables[f"gpu.{gpu}"]["idle_power_w"],
             tables["model_form"]["analog"],
             boundary=boundary,
@@ -125,17 +125,19 @@ def _analog(workload: Workload, name: str, gpu: str, number_format: str, devices
             times(inner, passes(tables)),
             boundary,
             tables,
-            lambda item: "gpu_node" if item in ON_HELPER else "analog_system",
+            lambda item: "gpu_node" if item in ON_COPROCESSOR else "analog_system",
         )
 
     def dollars(tables: Tables, wall_j: Number, seconds: Number) -> Number:
         area_mm2 = work.tiles * chip.tile_area_mm2(tables[name])
         silicon_usd = area_mm2 * tables["economics"]["silicon_usd_per_mm2"]
-        prices = helper(tables)
-        helper_s = passes(tables) * sum(work.counts.get(event, 0) * prices[event].time_s for event in HELPER_EVENTS)
+        prices = coprocessor(tables)
+        coprocessor_s = passes(tables) * sum(
+            work.counts.get(event, 0) * prices[event].time_s for event in COPROCESSOR_EVENTS
+        )
         return (
             seconds * silicon_usd / _working_life_s(tables)
-            + helper_s * devices * _gpu_usd_per_s(tables, gpu)
+            + coprocessor_s * devices * _gpu_usd_per_s(tables, gpu)
             + wall_j * _usd_per_joule(tables)
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 from .analog.chip import ONCE
 from .compare import Evaluation
 from .events import BOUNDARIES
-from .uncertainty import EVIDENCE
+from .uncertainty import EVIDENCE, Rate
 
 SCHEMA = "barrierless.cost_bridge/1"
 ROW_KEYS = (
@@ -30,6 +30,8 @@ ROW_KEYS = (
     "evidence",
     "source",
 )
+
+DETAIL_KEYS = {"workload", "hardware", "boundary", "is_digital", "is_baseline", "joules_90", "items", "tornado"}
 
 
 def assemble(evaluations: Iterable[Evaluation], provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +72,15 @@ def validate(results: Any) -> None:
         if cell in seen:
             raise ValueError(f"results.rows[{number}] repeats {cell}; every cell of the table may occur once")
         seen.add(cell)
-    for number, detail in enumerate(results.get("details", [])):
+    details, rates = results.get("details", []), results.get("rates", {})
+    if not isinstance(details, list) or not isinstance(rates, dict):
+        raise ValueError("results.details must be a list and results.rates a mapping, where they are given")
+    for name, rate in rates.items():
+        if not isinstance(rate, dict) or not set(Rate._fields) <= set(rate):
+            raise ValueError(f"results.rates[{name!r}] must have {', '.join(Rate._fields)}")
+    for number, detail in enumerate(details):
+        if not isinstance(detail, dict) or not set(detail) >= DETAIL_KEYS:
+            raise ValueError(f"results.details[{number}] must have {', '.join(sorted(DETAIL_KEYS))}")
         cell = tuple(detail.get(key) for key in ("workload", "hardware", "boundary"))
         if cell not in seen:
             raise ValueError(f"results.details[{number}] describes {cell}, which has no row")

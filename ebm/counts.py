@@ -4,19 +4,19 @@ from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
-from aimc.counts import Counts, matmul_counts, program_counts
+from aimc.counts import ADAM_BYTES, ADAM_FLOPS, Counts, matmul_counts, program_counts
 
-ADAM_FLOPS = 12  # a parameter: two moments (7), their corrections and the step (5)
 RANDOM_BITS = 32  # a unit: one threefry word
-THREEFRY_OPS = 120  # integer operations a 32-bit word: 20 rounds of 5, key injections (Salmon et al. 2011)
+PHILOX_OPS = 20  # integer operations a 32-bit word: ten rounds of about 8 make four words (Salmon et al. 2011)
 ACTIVATION_OPS = 3  # a drawn unit: add the bias, sigmoid, compare
 
 
 class Operation(NamedTuple):
-    """One fused operation of a digital computer: `flops` of arithmetic and `bytes` moved to and from memory."""
+    """One fused operation of a digital computer: matrix and other arithmetic, and bytes moved to and from memory."""
 
     name: str
     flops: int
+    vector_flops: int
     bytes: int
 
 
@@ -37,8 +37,8 @@ def pcd_step_counts(
     sums, bias, sigmoid and comparison (one random word a unit). Positive phase: one read of every data row, and one
     of every chain's last state, for the hidden probabilities of the gradient, which needs no random numbers.
     Chains follow each other on the one array, so `array_cycles` is every read. The gradient, two outer products
-    with bias sums, and Adam are digital. All weights are written once a step: an upper bound, since a real
-    programmer skips weights that move less than a level.
+    with bias sums, and Adam are digital, their operands passing through on-chip memory. All weights are written once
+    a step: an upper bound, since a real programmer skips weights that move less than a level.
     Raises ValueError when a size is below 1.
     """
     _check(n_visible, n_hidden, batch, chains, gibbs_steps, rows, cols)
@@ -51,69 +51,39 @@ def pcd_step_counts(
     digital = Counts(
         digital_ops=ACTIVATION_OPS * n_drawn_units + (ACTIVATION_OPS - 1) * n_probabilities,
         random_bits=RANDOM_BITS * n_drawn_units,
-        digital_flops=_gradient_flops(n_visible, n_hidden, batch + chains)
-        + ADAM_FLOPS * _parameters(n_visible, n_hidden),
+        digital_flops=_gradient_flops(n_visible, n_hidden, batch + chains),
+        vector_flops=_update_flops(_parameters(n_visible, n_hidden)),
+        buffer_bytes=2 * (batch + chains) * (n_visible + n_hidden) + ADAM_BYTES * _parameters(n_visible, n_hidden),
     )
     return reads + digital + program_counts(n_visible, n_hidden, rows=rows)
 
 
 def pcd_step_operations(
-    n_visible: int,
-    n_hidden: int,
-    *,
-    batch: int,
-    chains: int,
-    gibbs_steps: int,
-    bytes_per_value: int = 4,
+    n_visible: int, n_hidden: int, *, batch: int, chains: int, gibbs_steps: int, bytes_per_value: int = 2
 ) -> list[Operation]:
-    """The same step as a digital computer would run it, operation after operation, for a roofline.
+    """The same step as a well-written GPU program runs it, for a roofline: one kernel for the sampling, one for Adam.
 
-    Each product reads its inputs and weights and writes its outputs once; bias, sigmoid and comparison ride on the
-    product that feeds them. Random numbers are written once by the generator and read once by their product, 4 bytes
-    each whatever `bytes_per_value` (4 for float32, 2 for bfloat16) of states, weights and gradients. Adam keeps two
-    moments and its parameters in float32. Nothing is assumed to stay in a cache between operations.
+    Weights and chains stay on chip during all sweeps, and random numbers (Philox, Salmon et al. 2011) are made where
+    they are used, so the first kernel reads data, chains and parameters and writes chains and both statistics, once
+    each. That holds for models whose weights fit into the on-chip memory of a GPU; for others it flatters the GPU.
     Raises ValueError when a size is below 1.
     """
     _check(n_visible, n_hidden, batch, chains, gibbs_steps)
     if bytes_per_value < 1:
         raise ValueError(f"bytes_per_value must be at least 1, got {bytes_per_value}")
-
-    def product(name: str, n_rows: int, n_in: int, n_out: int, ops: int, random: bool) -> Operation:
-        n_values = n_rows * n_in + n_in * n_out + n_out + n_rows * n_out
-        return Operation(
-            name,
-            2 * n_rows * n_in * n_out + ops * n_rows * n_out,
-            bytes_per_value * n_values + (4 * n_rows * n_out if random else 0),
-        )
-
-    def random_numbers(n_numbers: int) -> Operation:
-        return Operation("random numbers", THREEFRY_OPS * n_numbers, 4 * n_numbers)
-
-    sweep = [
-        random_numbers(chains * n_hidden),
-        product("hidden draw", chains, n_visible, n_hidden, ACTIVATION_OPS, True),
-        random_numbers(chains * n_visible),
-        product("visible draw", chains, n_hidden, n_visible, ACTIVATION_OPS, True),
-    ]
     n_parameters = _parameters(n_visible, n_hidden)
-    gradient = [
-        Operation(
-            name,
-            _gradient_flops(n_visible, n_hidden, n_rows),
-            bytes_per_value * (n_rows * (n_visible + n_hidden) + n_parameters),
-        )
-        for name, n_rows in (("data statistics", batch), ("chain statistics", chains))
-    ]
+    n_products = 2 * chains * gibbs_steps + batch + chains
+    n_drawn_units = chains * gibbs_steps * (n_visible + n_hidden)
+    n_probabilities = (batch + chains) * n_hidden
+    n_values = batch * n_visible + 2 * chains * (n_visible + n_hidden) + 3 * n_parameters
     return [
-        *(gibbs_steps * sweep),
-        product("data probabilities", batch, n_visible, n_hidden, ACTIVATION_OPS - 1, False),
-        product("chain probabilities", chains, n_visible, n_hidden, ACTIVATION_OPS - 1, False),
-        *gradient,
         Operation(
-            "Adam",
-            (ADAM_FLOPS + 1) * n_parameters,  # one more for data minus chain statistics
-            n_parameters * (6 * 4 + 2 * bytes_per_value),  # moments and parameters in and out; both statistics in
+            "sweeps and statistics",
+            flops=2 * n_products * n_visible * n_hidden + _gradient_flops(n_visible, n_hidden, batch + chains),
+            vector_flops=(PHILOX_OPS + ACTIVATION_OPS) * n_drawn_units + (ACTIVATION_OPS - 1) * n_probabilities,
+            bytes=bytes_per_value * n_values,
         ),
+        Operation("Adam", flops=0, vector_flops=_update_flops(n_parameters), bytes=ADAM_BYTES * n_parameters),
     ]
 
 
@@ -129,6 +99,11 @@ def _read(n_in: int, n_out: int, rows: int, cols: int) -> Counts:
 
 def _parameters(n_visible: int, n_hidden: int) -> int:
     return n_visible * n_hidden + n_visible + n_hidden
+
+
+def _update_flops(n_parameters: int) -> int:
+    """Data minus chain statistics, then Adam."""
+    return (ADAM_FLOPS + 1) * n_parameters
 
 
 def _gradient_flops(n_visible: int, n_hidden: int, n_rows: int) -> int:

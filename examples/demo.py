@@ -20,7 +20,7 @@ import ebm.run
 from aimc import digits
 from cost_bridge import evaluate, results, workloads
 from cost_bridge.__main__ import provenance
-from cost_bridge.cli import run
+from cost_bridge.cli import check_seed, run
 from cost_bridge.report import Section, write_page
 from cost_bridge.table import show
 from ebm.data import digits as binary_digits
@@ -151,7 +151,7 @@ def satisfy(key, settings, out):
         "% probability takes "
         f"{search.its.value:,.0f} flips (90 % interval {search.its.low:,.0f} to {search.its.high:,.0f}). "
         f"unsatisfiable.cnf (50 variables): no solution after {int(gave_up.n_flips.sum()):,} flips, at best "
-        f"{int(gave_up.n_unsatisfied.min())} clause violated; a search cannot prove that there is none, "
+        f"{int(gave_up.n_unsatisfied.min())} violated at least; a search cannot prove that there is none, "
         "so the answer is UNKNOWN."
     )
     console.print(f"[bold]3-SAT[/]   {text}")
@@ -167,8 +167,7 @@ def main(arguments):
     parser.add_argument("--reduced", action="store_true", help="smaller and shorter, for a quick check")
     parser.add_argument("--seed", type=int, default=0, help="root of all randomness")
     settings = parser.parse_args(arguments)
-    if settings.seed < 0:
-        raise ValueError(f"seed must be at least 0, got {settings.seed}")
+    check_seed(settings.seed)
     settings.out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     classify_key, satisfy_key = jax.random.split(jax.random.key(settings.seed))

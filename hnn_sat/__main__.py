@@ -16,7 +16,7 @@ import jax
 import tyro
 
 import hnn_sat
-from cost_bridge.cli import run
+from cost_bridge.cli import check_seed, run
 from hnn_sat.solve import LARGEST_FLIPS
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
@@ -56,6 +56,7 @@ def solve(
         schedule = hnn_sat.Schedule(max_flips=max_flips, restart_after=restart_after, noise=noise, replicas=replicas)
         if not time_limit > 0 or math.isnan(time_limit):
             raise ValueError(f"--time-limit must be a positive number of seconds, got {time_limit}")
+        check_seed(seed)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             problem = hnn_sat.from_dimacs(file)
@@ -115,7 +116,7 @@ def generate(
         unsatisfiable: add all sign patterns over one set of k variables, so that no assignment satisfies it.
     """
     family = hnn_sat.unsatisfiable_ksat if unsatisfiable else hnn_sat.random_ksat
-    problem = family(jax.random.key(seed), n, ratio, k)
+    problem = family(jax.random.key(check_seed(seed)), n, ratio, k)
     kind = "unsatisfiable by construction" if unsatisfiable else "uniform"
     hnn_sat.to_dimacs(
         problem,

@@ -14,9 +14,11 @@ def from_dimacs(path: str | Path) -> Problem:
 
     Accepted: comments anywhere, several clauses on a line, a clause over several lines, a last clause without its 0,
     the `%` and `0` that end many SATLIB files, tautologies, repeated literals and empty clauses. A header that
-    disagrees with the clauses is only warned about, and memory follows the variables that occur (`from_clauses`).
-    Raises ValueError, with file and line, for a missing or malformed header, a clause before it, or a word that is
-    not an integer, and OSError if the file cannot be read.
+    declares too few clauses or variables is only warned about, and memory follows the variables that occur
+    (`from_clauses`). A file with fewer clauses than declared is taken for a truncated one and refused, since a solution
+    of what is left need not satisfy what was lost.
+    Raises ValueError, with file and line, for a missing or malformed header, a clause before it, a word that is not an
+    integer, or missing clauses, and OSError if the file cannot be read.
     """
     path = Path(path)
     header: tuple[int, int] | None = None
@@ -58,7 +60,12 @@ def from_dimacs(path: str | Path) -> Problem:
 
     declared_variables, declared_clauses = header
     largest = max((abs(literal) for clause in clauses for literal in clause), default=0)
-    if len(clauses) != declared_clauses:
+    if len(clauses) < declared_clauses:
+        raise ValueError(
+            f"{path}, line {number}: the file ends after {len(clauses)} of the {declared_clauses} clauses that its "
+            "header declares; fetch it again, or correct the header if these are all"
+        )
+    if len(clauses) > declared_clauses:
         warnings.warn(
             f"{path}: the header declares {declared_clauses} clauses but the file holds {len(clauses)}", stacklevel=2
         )

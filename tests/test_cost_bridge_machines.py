@@ -15,7 +15,7 @@ from cost_bridge.uncertainty import medians
 
 BASE = tables(medians(load()))
 H100, A100 = BASE["gpu.h100"], BASE["gpu.a100"]
-NO_HELPER = {name: Price() for name in chip_model.HELPER_EVENTS}
+NO_COPROCESSOR = {name: Price() for name in chip_model.COPROCESSOR_EVENTS}
 
 
 # ---------------------------------------------------------------- GPU
@@ -36,12 +36,24 @@ def test_a_kernel_at_full_rate_draws_the_power_limit() -> None:
     assert cost.energy_j / cost.time_s == pytest.approx(700.0, rel=1e-12)
 
 
+def test_other_arithmetic_runs_on_the_vector_units_beside_a_matrix_product() -> None:
+    """FP32 without tensor cores: 67 TFLOP/s on the H100; the slower of the two sets the time, both cost energy."""
+    vector_s = 10**15 / (0.65 * 67e12)
+    both = [Op("fused", 10**12, 0, launches=0, vector_flops=10**15)]
+    assert gpu.seconds(both, H100) == pytest.approx(vector_s, rel=1e-12)
+    cost = gpu.cost([Op("vector", 0, 0, launches=0, vector_flops=10**15)], H100)
+    assert cost.energy_j / cost.time_s == pytest.approx(700.0, rel=1e-12)
+    assert gpu.cost(both, H100).items["vector_flops"] == pytest.approx(cost.items["vector_flops"], rel=1e-12)
+    eight = gpu.seconds([Op("vector", 0, 0, launches=0, vector_flops=10**15)], H100, number_format="fp8")
+    assert eight == pytest.approx(vector_s, rel=1e-12)  # the number format is that of matrix products
+
+
 def test_a_waiting_gpu_draws_its_idle_power_and_an_array_boundary_pays_arithmetic_only() -> None:
     ops = [Op("a", 10**12, 10**9, launches=3)]
     idle = gpu.cost([Op("wait", 0, 0, launches=1000)], H100)
     assert idle.energy_j == pytest.approx(110.0 * 4e-3, rel=1e-12)
     inner, outer = (gpu.cost(ops, H100, boundary=boundary) for boundary in ("array", "chip"))
-    assert list(inner.items) == ["digital_flops"]
+    assert list(inner.items) == ["digital_flops", "vector_flops"]
     assert inner.items["digital_flops"] == outer.items["digital_flops"]
     assert outer.energy_j > inner.energy_j
     assert inner.time_s == outer.time_s
@@ -119,8 +131,9 @@ def test_gpt3_training_takes_the_published_operations() -> None:
 def test_the_kernels_of_a_step_hold_the_operations_of_the_step() -> None:
     shape = flops.Transformer(4, 64, 4, 256, 500, 32)
     ops = flops.training_ops(shape, 3)
-    adam = 12 * flops.parameters(shape)
-    assert sum(op.flops for op in ops) - adam == flops.step_flops(shape, 3).total
+    assert sum(op.flops for op in ops) == flops.step_flops(shape, 3).total
+    pointwise = 30 * 4 * 64 * 3 * 32
+    assert sum(op.vector_flops for op in ops) == pointwise + 12 * flops.parameters(shape)
     with pytest.raises(ValueError, match=r"there is no table 'models.gpt9'; known tables are models.gpt3"):
         flops.model("gpt9")
 
@@ -184,13 +197,12 @@ def test_reram_rates_are_their_published_products() -> None:
 def test_an_attention_head_costs_what_was_simulated() -> None:
     """Leroux 2025: 1120 + 700 pJ and 65 ns for two products of 1024 x 64, 330 pJ of converters, 0.5 mm2."""
     capacitor = CHIPS["capacitor"]
-    cost = price(
-        {"analog_macs": 2 * 1024 * 64, "dac_samples": 192, "array_cycles": 2}, capacitor.prices(BASE["capacitor"])
-    )
+    cost = price({"analog_macs": 1024 * 64, "dac_samples": 192, "array_cycles": 2}, capacitor.prices(BASE["capacitor"]))
     assert cost.items["analog_macs"] == pytest.approx(1820e-12, rel=1e-9)
     assert cost.items["dac_samples"] == pytest.approx(330e-12, rel=1e-9)
-    assert cost.time_s == pytest.approx(65e-9, rel=1e-9)
-    assert 32 * capacitor.tile_area_mm2(BASE["capacitor"]) == pytest.approx(0.5, rel=1e-9)
+    # A weight is a pair of cells; each read is followed by 64 conversions at 1.28 GS/s, which the head does without.
+    assert cost.time_s - 2 * 64 / 1.28e9 == pytest.approx(65e-9, rel=1e-9)
+    assert 16 * (capacitor.tile_area_mm2(BASE["capacitor"]) - 1.2e-3) == pytest.approx(0.5, rel=1e-9)
     assert cost.energy_j + 4e-9 == pytest.approx(6.15e-9, rel=0.001)  # with its digital block
     chip_over_array = math.sqrt((6.15 / 2.15) * (20.0 / 12.4))
     assert chip_over_array - 1 == pytest.approx(BASE["capacitor"]["periphery_fraction"], rel=0.01)
@@ -237,17 +249,17 @@ def test_a_chip_pays_for_idle_tiles_leaking_cells_and_its_helper_as_long_as_they
     def items(tiles: int, cells: int, cycles: int, operations: int = 0) -> dict:
         counts = {"analog_macs": 10, "array_cycles": cycles, "digital_flops": operations}
         work = AnalogWork(counts=counts, tiles=tiles, cells=cells)
-        helper = gpu.prices(H100) if operations else NO_HELPER
-        return chip_model.cost(CHIPS["capacitor"], work, BASE["capacitor"], helper, 110.0, boundary="chip").items
+        coprocessor = gpu.prices(H100) if operations else NO_COPROCESSOR
+        return chip_model.cost(CHIPS["capacitor"], work, BASE["capacitor"], coprocessor, 110.0, boundary="chip").items
 
     base = items(10, 100, 1000)
-    area_mm2, seconds = 10 * 0.5 / 32, 1000 * 32.5e-9
+    area_mm2, seconds = 10 * (0.5 / 16 + 1.2e-3), 1000 * (32.5e-9 + 50e-9)
     assert base["standing"] == pytest.approx(area_mm2 * 2e-3 * seconds, rel=1e-9)
     assert items(20, 100, 1000)["standing"] == pytest.approx(2 * base["standing"], rel=1e-12)
     assert items(10, 300, 1000)["refresh"] == pytest.approx(3 * base["refresh"], rel=1e-12)
     assert items(10, 100, 5000)["refresh"] == pytest.approx(5 * base["refresh"], rel=1e-12)
     helped = items(10, 100, 1000, operations=10**12)
-    assert helped["helper_standing"] == pytest.approx(110.0 * 1e12 / (0.65 * 989.4e12), rel=1e-9)
+    assert helped["coprocessor_standing"] == pytest.approx(110.0 * 1e12 / (0.65 * 989.4e12), rel=1e-9)
     assert helped["standing"] > base["standing"]
 
 
@@ -336,8 +348,8 @@ def test_the_wall_plug_multiplies_by_computer_and_cooling() -> None:
         assert wall / chip == pytest.approx(factor, rel=1e-9)
     reram = by_name[CHIPS["reram"].label]
     chip, wall = (reram.cost(base, boundary) for boundary in ("chip", "wall plug"))
-    helper = sum(chip.items[name] for name in (*chip_model.HELPER_EVENTS, "helper_standing"))
-    assert wall.energy_j == pytest.approx(1.2 * (1.5 * helper + 1.787 * (chip.energy_j - helper)), rel=1e-9)
+    coprocessor = sum(chip.items[name] for name in (*chip_model.COPROCESSOR_EVENTS, "coprocessor_standing"))
+    assert wall.energy_j == pytest.approx(1.2 * (1.5 * coprocessor + 1.787 * (chip.energy_j - coprocessor)), rel=1e-9)
 
 
 def test_dollars_are_the_device_over_its_working_life_and_electricity() -> None:
@@ -356,7 +368,7 @@ def test_an_unknown_gpu_is_refused_with_the_known_ones() -> None:
 
 
 def test_the_dollars_of_an_array_hold_its_silicon_and_every_gpu_beside_it() -> None:
-    """With n devices the helper takes 1 / n of the time of n devices: as many GPU-seconds as its throughput says."""
+    """n devices take 1 / n of the time: as many GPU-seconds as the coprocessor's throughput says."""
     counts = {"analog_macs": 1, "array_cycles": 10**6, "digital_flops": 10**18}
     workload = everything(
         analog={"capacitor": AnalogWork(counts=counts, tiles=3200)}, measured=(), ops=lambda batch: [], devices=8
@@ -366,7 +378,7 @@ def test_the_dollars_of_an_array_hold_its_silicon_and_every_gpu_beside_it() -> N
     cost = machine.cost(base, "wall plug")
     life_s = 4 * 0.6 * 365.25 * 86400
     gpu_s = 1e18 / (0.405 * 989.4e12)
-    assert cost.time_s == pytest.approx(10**6 * 32.5e-9 + gpu_s / 8, rel=1e-9)
-    silicon_usd = 100 * 0.5 * 0.1
+    assert cost.time_s == pytest.approx(10**6 * 82.5e-9 + gpu_s / 8, rel=1e-9)
+    silicon_usd = 3200 * (0.5 / 16 + 1.2e-3) * 0.1
     expected = silicon_usd * cost.time_s / life_s + 31905.0 * gpu_s / life_s + cost.energy_j / 3.6e6 * 0.07
     assert machine.dollars(base, cost.energy_j, cost.time_s) == pytest.approx(expected, rel=1e-9)

@@ -58,11 +58,11 @@ def test_an_unsatisfiable_formula_ends_unknown_and_never_sat(tmp_path):
 
 def test_only_an_empty_clause_is_called_unsatisfiable(tmp_path):
     path = tmp_path / "empty.cnf"
-    path.write_text("p cnf 2 3\n1 2 0\n0\n")
+    path.write_text("p cnf 2 1\n1 2 0\n0\n")
     answer = run("solve", path)
     assert answer.returncode == 20
     assert "s UNSATISFIABLE" in answer.stdout.splitlines()
-    assert any(line.startswith("c warning: ") and "3 clauses" in line for line in answer.stdout.splitlines())
+    assert any(line.startswith("c warning: ") and "1 clauses" in line for line in answer.stdout.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_tautologies_and_repeated_literals_leave_the_search_but_not_the_check(tm
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("p cnf 2 3\n1 0\n2 0\n", "declares 3 clauses but the file holds 2"),
+        ("p cnf 2 1\n1 0\n2 0\n", "declares 1 clauses but the file holds 2"),
         ("p cnf 2 1\n1 7 0\n", "declares 2 variables but variable 7 occurs"),
     ],
 )
@@ -60,6 +60,13 @@ def test_a_header_that_disagrees_is_warned_about_and_overruled(text, message, tm
     with pytest.warns(UserWarning, match=message):
         problem = from_dimacs(path)
     assert problem.n_original_clauses == text.count(" 0\n")
+
+
+def test_a_file_with_fewer_clauses_than_it_declares_is_taken_for_truncated(tmp_path):
+    path = tmp_path / "half.cnf"
+    path.write_text("p cnf 2 3\n1 0\n2 0\n")
+    with pytest.raises(ValueError, match="half.cnf, line 3: the file ends after 2 of the 3 clauses"):
+        from_dimacs(path)
 
 
 def test_a_claimed_billion_variables_cost_no_memory(tmp_path):

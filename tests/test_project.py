@@ -116,6 +116,11 @@ def test_every_command_answers_help_and_version(package):
         (("cost_bridge", "compare", "--gpu", "abacus"), "known tables are gpu.a100"),
         (("cost_bridge", "compare", "--draws", "1"), "draws must be at least 100"),
         (("cost_bridge", "compare", "--cnf", "nowhere.cnf"), "nowhere.cnf"),
+        (("cost_bridge", "compare", "--time-limit", "-3"), "time_limit must be above 0 seconds, got -3"),
+        (("cost_bridge", "compare", "--seed", "99999999999999999999"), "seed must be from 0 to 2^32 - 1"),
+        (("cost_bridge", "compare", "--out", "no/such/folder/x.json"), "is not a folder"),
+        (("hnn_sat", "generate", "--seed", "-1", "--out", "x.cnf"), "seed must be from 0 to 2^32 - 1, got -1"),
+        (("aimc", "sweep", "--seed", "-1"), "seed must be from 0 to 2^32 - 1, got -1"),
         (("cost_bridge", "page", "nowhere.json", "--out", "page.html"), "nowhere.json: No such file or directory"),
     ],
 )

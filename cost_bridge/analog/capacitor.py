@@ -1,8 +1,9 @@
 """The CMOS capacitor chip: the gain-cell arrays of Leroux 2025 (28 nm, circuit simulation), holding weights.
 
 One attention head reads 2 x 1024 x 64 cells a token: 1120 + 700 pJ and 65 ns for the two products, so 13.9 fJ per
-MAC and 32.5 ns per read; driving its 64 queries and writing its 64 keys and 64 values take 330 pJ, so 1.72 pJ per
-driven value. The published design has no ADC; where a workload counts one, it is the 8-bit converter of ISAAC.
+cell and 32.5 ns per read; driving its 64 queries and writing its 64 keys and 64 values take 330 pJ, so 1.72 pJ per
+driven value of 16 levels. A signed weight is a pair of cells, as in the arrays that `aimc` simulates. The published
+design has no ADC; here one 8-bit converter of ISAAC reads the 64 columns of a tile in turn, after the read.
 
 A write charges the cell and its bit line, (C_cell + C_line) V^2, and converts one value. Charge leaks with the
 retention time, so every cell that holds a weight is rewritten, from a digital copy in the buffer, many times per
@@ -14,7 +15,8 @@ from collections.abc import Mapping
 from ..price import Number, Price
 from .chip import Chip
 
-TILE_CELLS = 64 * 64
+TILE = 64
+CELLS_PER_WEIGHT = 2
 
 
 def write_energy_j(table: Mapping[str, Number]) -> Number:
@@ -32,11 +34,11 @@ def prices(table: Mapping[str, Number], binary_reads: bool = False) -> dict[str,
     """Joules and seconds per event; `table` is capacitor.toml at some value of each rate (one operating point)."""
     head_pj = table["head_score_pj"] + table["head_value_pj"]
     return {
-        "analog_macs": Price(head_pj / table["head_macs"] * 1e-12),
+        "analog_macs": Price(CELLS_PER_WEIGHT * head_pj / table["head_macs"] * 1e-12),
         "dac_samples": Price(prices_of_values(table)),
         "adc_samples": Price(table["adc_pj"] * 1e-12),
         "comparator_decisions": Price(table["comparator_fj"] * 1e-15),
-        "array_cycles": Price(0.0, table["two_reads_ns"] / 2 * 1e-9),
+        "array_cycles": Price(0.0, (table["two_reads_ns"] / 2 + TILE / table["adc_gs_per_s"]) * 1e-9),
         "cell_writes": Price(write_energy_j(table)),
         "write_cycles": Price(0.0, table["row_write_ns"] * 1e-9),
         "digital_ops": Price(table["digital_op_pj"] * 1e-12),
@@ -46,8 +48,9 @@ def prices(table: Mapping[str, Number], binary_reads: bool = False) -> dict[str,
 
 
 def tile_area_mm2(table: Mapping[str, Number]) -> Number:
-    """A 64 x 64 tile's share of the head's area, converters included."""
-    return TILE_CELLS * table["head_area_mm2"] / table["head_macs"]
+    """A tile of 64 x 64 weights: its cells' share of the head's area, and its converter."""
+    cells = CELLS_PER_WEIGHT * TILE * TILE
+    return cells * table["head_area_mm2"] / table["head_macs"] + table["adc_area_um2"] * 1e-6
 
 
 def refresh_w_per_cell(table: Mapping[str, Number]) -> Number:

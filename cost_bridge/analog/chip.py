@@ -13,7 +13,7 @@ from ..price import Cost, Number, Price, inside, price, total
 from ..uncertainty import Rate
 
 ONCE = Rate(1.0, 1.0, "measured", "counted from shapes")
-HELPER_EVENTS = ("digital_flops", "memory_bytes", "kernel_launches")
+COPROCESSOR_EVENTS = ("digital_flops", "vector_flops", "memory_bytes", "kernel_launches")
 """Events that a digital processor beside the array pays for; their prices come from the GPU of the comparison."""
 
 
@@ -60,15 +60,15 @@ def cost(
     chip: Chip,
     work: AnalogWork,
     table: Mapping[str, Number],
-    helper: Mapping[str, Price],
-    helper_idle_w: Number,
+    coprocessor: Mapping[str, Price],
+    coprocessor_idle_w: Number,
     model_form: Number = 1.0,
     *,
     boundary: str,
 ) -> Cost:
     """Joules and seconds of one pass of `work` at 'array' or 'chip'; the wall plug is the caller's, who knows the room.
 
-    helper: prices of the digital processor beside the array; helper_idle_w: its idle watts, charged while it works.
+    coprocessor: prices of the digital processor beside the array; coprocessor_idle_w: its idle watts, while it works.
     model_form: how wrong the chip's price list is as a whole, as a factor on its energies and times.
     The chip adds three items: periphery (clock, control and routing, a fraction of the energy on the array side),
     standing (leakage and bias of every tile, all the time) and refresh (cells that leak).
@@ -77,17 +77,17 @@ def cost(
         name: Price(one.energy_j * model_form, one.time_s * model_form)
         for name, one in chip.prices(table, work.binary_reads).items()
     }
-    prices = inside(boundary, own | dict(helper))
+    prices = inside(boundary, own | dict(coprocessor))
     base = price(work.counts, prices)
     if boundary == "array":
         return base
-    on_array = sum(energy for name, energy in base.items.items() if name not in HELPER_EVENTS)
-    helper_s = sum(work.counts.get(name, 0) * helper[name].time_s for name in HELPER_EVENTS)
+    on_array = sum(energy for name, energy in base.items.items() if name not in COPROCESSOR_EVENTS)
+    coprocessor_s = sum(work.counts.get(name, 0) * coprocessor[name].time_s for name in COPROCESSOR_EVENTS)
     area_mm2 = work.tiles * chip.tile_area_mm2(table)
     items = base.items | {
         "periphery": table["periphery_fraction"] * on_array,
         "standing": area_mm2 * table["standing_mw_per_mm2"] * 1e-3 * base.time_s,
         "refresh": work.cells * chip.refresh_w_per_cell(table) * base.time_s,
-        "helper_standing": helper_idle_w * helper_s,
+        "coprocessor_standing": coprocessor_idle_w * coprocessor_s,
     }
     return total(items, base.time_s)

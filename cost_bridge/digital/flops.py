@@ -10,6 +10,9 @@ from typing import NamedTuple
 from ..rates import load, table, tables
 from .gpu import Op
 
+ADAM_FLOPS = 12
+ADAM_BYTES = 28
+
 
 class Transformer(NamedTuple):
     """The shape of a decoder: layers, width d, heads, feed-forward width f, vocabulary V, context s in tokens."""
@@ -61,11 +64,18 @@ def step_flops(shape: Transformer, sequences: int) -> StepFlops:
     return StepFlops(tokens * weights, 2 * tokens * weights, tokens * attention, 2 * tokens * attention)
 
 
+def pointwise_values(shape: Transformer, sequences: int) -> int:
+    """Values that norms, activations and residuals pass: the width, 10 times a layer forward and 20 times backward.
+
+    Each is read or written once and takes one operation.
+    """
+    return 30 * shape.layers * shape.width * sequences * shape.context
+
+
 def training_ops(shape: Transformer, sequences: int, *, bytes_per_value: int = 2) -> list[Op]:
     """The fused kernels of one Adam step: products forward and backward, fused attention, norms, the optimiser.
 
     A product of (t x a) by (a x b) moves each operand once, three times over (forward, input and weight gradient).
-    Norms, activations and residuals read and write the width 10 times a layer forward and 20 times backward;
     Adam reads and writes 28 bytes a parameter (gradient 2, weight 2, master and two moments 12 read and 12 written).
     """
     tokens, d, f, layers = sequences * shape.context, shape.width, shape.feed_forward, shape.layers
@@ -75,6 +85,7 @@ def training_ops(shape: Transformer, sequences: int, *, bytes_per_value: int = 2
         return Op(name, repeats * 6 * tokens * a * b, repeats * moved, 3 * repeats)
 
     step = step_flops(shape, sequences)
+    pointwise = pointwise_values(shape, sequences)
     return [
         product("query, key, value", d, 3 * d, layers),
         product("attention output", d, d, layers),
@@ -87,6 +98,6 @@ def training_ops(shape: Transformer, sequences: int, *, bytes_per_value: int = 2
             layers * 12 * bytes_per_value * tokens * d,
             2 * layers,
         ),
-        Op("norms and activations", 0, layers * 30 * bytes_per_value * tokens * d, 12 * layers),
-        Op("Adam", 12 * parameters(shape), 28 * parameters(shape), 1),
+        Op("norms and activations", 0, bytes_per_value * pointwise, 12 * layers, vector_flops=pointwise),
+        Op("Adam", 0, ADAM_BYTES * parameters(shape), vector_flops=ADAM_FLOPS * parameters(shape)),
     ]
