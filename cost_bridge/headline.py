@@ -43,8 +43,10 @@ def headline(results: Mapping[str, Any]) -> str:
 {"".join(body)}
 </tbody></table></div>
 <p class="soft">A ratio above 1 means fewer joules than the best digital machine of that unit of work, the one with the
-fewest joules at the wall plug; below it stands the 90 % interval. A saturated GPU runs many such units side by side and
-is charged per unit. Dollars are electricity and the device's price over its working life; for an analog array they are
+fewest joules at the wall plug; below it stands the 90 % interval. At the
+saturating batch one pass does the work of many units, such as one optimiser step of a batch many times as large; a
+unit's share of it is shown, which is less than a step of its own would cost. Dollars are electricity and the device's
+price over its working life; for an analog array they are
 a range, because its silicon has no market price, and they are not part of the ratio.</p>"""
 
 

@@ -37,9 +37,9 @@ def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
     parts.append(
         _plain(
             "fewer joules: joules of the best digital machine over joules here (1.0× is that machine), with its 90 % "
-            "interval. A saturated GPU runs many units side by side and is charged per unit. Cost is the device spread "
-            "over its working life plus electricity; on the arrays a range that rests on an assumed price of silicon, "
-            "and never part of a ratio."
+            "interval. At the saturating batch one pass does the work of many units, and a unit's share is shown. "
+            "Cost is the device spread over its working life plus electricity; on the arrays a range that rests on an "
+            "assumed price of silicon, and never part of a ratio."
         )
     )
     return Group(*parts)

@@ -65,7 +65,7 @@ def test_a_header_that_disagrees_is_warned_about_and_overruled(text, message, tm
 def test_a_file_with_fewer_clauses_than_it_declares_is_taken_for_truncated(tmp_path):
     path = tmp_path / "half.cnf"
     path.write_text("p cnf 2 3\n1 0\n2 0\n")
-    with pytest.raises(ValueError, match="half.cnf, line 3: the file ends after 2 of the 3 clauses"):
+    with pytest.raises(ValueError, match=r"half\.cnf, line 3: the file ends after 2 of the 3 clauses"):
         from_dimacs(path)
 
 
