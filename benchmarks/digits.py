@@ -2,8 +2,10 @@
 
     python benchmarks/digits.py [--write]
 
-Protocol: settings and the noise level are chosen on the validation fifth (training on the rest); then 10 seeds of each
-kind are trained on the whole development part, and the test part is evaluated once, on 10 chips for every seed.
+Protocol: settings were chosen on the validation fifth (training on the rest), and so is the headline noise level, the
+one that costs nearest to 10 points there. Then 10 seeds of each kind are trained on the whole development part, the
+noise-aware ones at each level, and the test part is evaluated once, on 10 chips for every seed. As noise costs
+more on the test part, all levels are shown.
 Recovery = (noise-aware − post-training) / (digital − post-training), as means; its 90 % interval is a bootstrap over
 seeds of both kinds and over chips. Rival of noise-aware training: the same digital training with the same weight
 clipping, which shows what clipping alone does.
@@ -20,7 +22,7 @@ from aimc import digits
 from aimc.spec import with_levels
 
 SEEDS = CHIPS = 10
-LEVELS = [0.06, 0.08, 0.10, 0.12, 0.14]
+LEVELS = [0.08, 0.10, 0.11, 0.12, 0.13, 0.14]
 WRITE_NOISE = 0.05
 NOISY = aimc.crossbar(write_noise=WRITE_NOISE, read_noise=1.0, backward="array")
 
@@ -70,34 +72,34 @@ def main() -> None:
     level = min(LEVELS, key=lambda s: abs(cost[s] - 0.10))
 
     plain = train(plain_key, data.development, digits.DIGITAL)
-    aware = train(aware_key, data.development, digits.NOISE_AWARE, level)
     clipped = train(clipped_key, data.development, digits.NOISE_AWARE)
     digital = digitally(plain, data.test)
-    hurt, back, only_clipped = (
-        np.asarray(on_chips(test_key, stack, data.test, level)) for stack in (plain, aware, clipped)
-    )
-    recovery = (back.mean() - hurt.mean()) / (digital.mean() - hurt.mean())
-    low, high = bootstrap(digital, hurt, back)
 
     def percent(values):
         return f"{100 * values.mean():.2f} ± {100 * values.std():.2f}"
 
-    rows = [
-        ["digital, no array", percent(digital)],
-        ["the same weights on chips", percent(hurt)],
-        ["trained digitally with weight clipping, on chips", percent(only_clipped)],
-        ["trained on noisy arrays, on chips", percent(back)],
-    ]
+    rows = []
+    for s in LEVELS:
+        aware = train(aware_key, data.development, digits.NOISE_AWARE, s)
+        hurt, only_clipped, back = (
+            np.asarray(on_chips(test_key, stack, data.test, s)) for stack in (plain, clipped, aware)
+        )
+        recovery = (back.mean() - hurt.mean()) / (digital.mean() - hurt.mean())
+        low, high = bootstrap(digital, hurt, back)
+        costs = f"{100 * cost[s]:.1f}", f"{100 * (digital.mean() - hurt.mean()):.1f}"
+        found = f"{recovery:.2f} ({low:.2f} to {high:.2f})"
+        name = f"**{s:g}**" if s == level else f"{s:g}"
+        rows.append([name, *costs, percent(hurt), percent(only_clipped), percent(back), found])
+    header = ["read noise / g_max", "costs on validation, points", "costs on test, points", "digital weights",
+              "digital, clipped", "noise-aware", "recovery (90 %)"]  # fmt: skip
     text = (
-        f"64-128-128-10, 360 test images, {SEEDS} seeds × {CHIPS} chips; mean ± standard deviation over seeds "
-        "(and chips). "
-        f"Read noise {level:g} of g_max, chosen on the validation part (it costs {100 * cost[level]:.1f} points "
-        "there), "
-        f"programming error {WRITE_NOISE:g}, 8-bit converters, forward and backward through the array.\n\n"
-        + table(["network", "test accuracy, %"], rows)
-        + f"\n\nNoise costs {100 * (digital.mean() - hurt.mean()):.1f} points on the test part. Noise-aware training "
-        f"recovers **{recovery:.2f}** of it, 90 % interval **{low:.2f} to {high:.2f}** (aim: above 0.5; digital "
-        "aim: ≥ 97 %)."
+        f"64-128-128-10, 360 test images, {SEEDS} seeds × {CHIPS} chips; accuracies in %, mean ± standard "
+        "deviation over seeds "
+        f"and chips. Digital, no array: **{percent(digital)}** (aim: ≥ 97). Programming error {WRITE_NOISE:g} "
+        "of g_max, 8-bit "
+        "converters, forward and backward through the array. In bold the level chosen on the validation part; "
+        "aim: recovery "
+        "above 0.5 where noise costs 10 ± 3 points.\n\n" + table(header, rows)
     )
     record("Digits on noisy arrays", text, write="--write" in sys.argv)
 
