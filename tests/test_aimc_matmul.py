@@ -229,6 +229,13 @@ def test_gradients_pass_straight_through():
     for spec in (_plain(rows=7), _plain(rows=7, cols=3, backward="array"), _plain(rows=7, read_path="device")):
         for ours, true in zip(jax.grad(squared, (0, 1))(x, w, spec), exact, strict=True):
             np.testing.assert_allclose(ours, true, rtol=2e-5, atol=2e-5)
+    # Noise is a constant to the gradient on either path: the input gradient is the exact one, pulled back from what
+    # was read.
+    error = jnp.asarray(np.random.default_rng(4).normal(size=(x.shape[0], N_OUT)), jnp.float32)
+    for path in ("output", "device"):
+        state = aimc.program(KEY, w, _plain(rows=7, read_path=path, read_noise=0.5))
+        pulled = jax.vjp(lambda x, state=state: aimc.mvm(KEY, x, state), x)[1](error)[0]
+        np.testing.assert_allclose(pulled, jnp.matmul(error, w.T, precision="highest"), rtol=2e-5, atol=2e-5)
     # Through converters and noise the derivative is that of the product at what was read: d(y²)/dw = 2 xᵀ y.
     spec = aimc.crossbar(rows=N_IN, adc_range=20.0, dac_bits=None, read_noise=0.05)
     y = aimc.analog_matmul(KEY, x, w, spec)
@@ -334,7 +341,12 @@ def test_any_batch_shape_and_vmap_agree():
         (lambda: aimc.crossbar(read_noise=0.1, device=aimc.devices.neurram()), "state them in the device"),
         (lambda: aimc.presets.preset("rram"), "known presets are ideal, pcm_hermes, reram_neurram, capacitor"),
         (lambda: aimc.devices.capacitor(capacitance_f=0.0), "capacitance_f must be positive"),
+        (lambda: aimc.crossbar(read_path="device", backward="array"), "with 'device' use backward='exact'"),
         (lambda: aimc.program(KEY, jnp.zeros((0, 3)), aimc.crossbar()), "w must be a matrix"),
+        (
+            lambda: aimc.mvm(KEY, jnp.ones(258), aimc.program(KEY, jnp.ones((257, 4)), aimc.crossbar())),
+            "x has 258 entries a vector, but this array was programmed for 257 inputs",
+        ),
         (
             lambda: aimc.mvm(KEY, jnp.ones((2, 9)), aimc.program(KEY, jnp.ones((20, 4)), aimc.crossbar())),
             "x has 9 entries a vector, but this array was programmed for 20 inputs",
