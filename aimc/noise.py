@@ -1,9 +1,9 @@
-"""Standard normal numbers at the price of a product: the random bits of `jax.random`, in one fusible chain.
+"""Random numbers at the price of a product: the bits of `jax.random`, written as one fusible chain.
 
-`jax.random.normal` costs a CPU more than the product it disturbs: its Threefry is lowered to a loop over whole
-arrays there, and its inverse error function evaluates two branches. Here the same Threefry-2x32 (Salmon et al. 2011)
-is written out round by round, so that the compiler fuses it, with the transformation below, into whatever uses the
-numbers: 2 to 3 times faster (`benchmarks/forward.py`), and nothing is stored in between.
+On a CPU `jax.random` costs more than the product it disturbs: its Threefry is lowered to a loop over whole arrays
+there, and its inverse error function evaluates two branches. Here the same Threefry-2x32 (Salmon et al. 2011) is written out
+round by round, so that the compiler fuses it, with what follows, into whatever uses the numbers; nothing is stored in
+between.
 """
 
 from math import prod
@@ -37,7 +37,7 @@ def normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"
     `jax.random.normal` to 2e-4 up to 4 standard deviations, and end at ±5.3. Keys of other generators go to
     `jax.random.normal`.
     """
-    if str(jax.random.key_impl(key)) != "threefry2x32" or prod(shape) >= 2**32:
+    if not _is_served(key, shape):
         return jax.random.normal(key, shape)
     u = (random_bits(key, shape) >> 9).astype(jnp.float32) * np.float32(2.0**-22) - np.float32(1.0 - 2.0**-23)
     root = jnp.sqrt(-jnp.log((1.0 - u) * (1.0 + u)))
@@ -45,6 +45,18 @@ def normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"
     for coefficient in reversed(PROBIT[:-1]):
         value = value * root + coefficient
     return u * value
+
+
+def uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"]:
+    """The numbers of `jax.random.uniform(key, shape)`, in [0, 1), bit for bit; key is consumed."""
+    if not _is_served(key, shape):
+        return jax.random.uniform(key, shape)
+    mantissa = random_bits(key, shape) >> 9 | np.uint32(0x3F800000)
+    return jax.lax.bitcast_convert_type(mantissa, jnp.float32) - 1.0
+
+
+def _is_served(key: Key[Array, ""], shape: tuple[int, ...]) -> bool:
+    return str(jax.random.key_impl(key)) == "threefry2x32" and prod(shape) < 2**32
 
 
 def random_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aimc.noise import normal, random_bits
+from aimc.noise import normal, random_bits, uniform
 
 KEY = jax.random.key(11)
 
@@ -15,6 +15,7 @@ KEY = jax.random.key(11)
 def test_the_bits_are_those_of_jax_random(shape):
     for key in (KEY, *jax.random.split(KEY, 3), jax.random.fold_in(KEY, 2**31)):
         assert np.array_equal(random_bits(key, shape), jax.random.bits(key, shape))
+        assert np.array_equal(uniform(key, shape), jax.random.uniform(key, shape))
 
 
 def test_the_transformation_is_the_gaussian_quantile_function():
@@ -51,6 +52,7 @@ def test_a_large_sample_has_the_moments_and_the_law_of_a_gaussian():
 def test_keys_of_another_generator_are_served_by_jax_random():
     key = jax.random.key(3, impl="rbg")
     assert np.array_equal(normal(key, (5, 4)), jax.random.normal(key, (5, 4)))
+    assert np.array_equal(uniform(key, (5, 4)), jax.random.uniform(key, (5, 4)))
 
 
 def test_nothing_is_stored_between_bits_and_use():

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from aimc.noise import uniform
 from ebm.energies import rbm
 
 
@@ -57,4 +58,4 @@ def sweeps(key: Key[Array, ""], params: rbm.Rbm, state: Chains, n_sweeps: int) -
 
 
 def _bernoulli(key: Key[Array, ""], logits: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    return (jax.random.uniform(key, logits.shape) < jax.nn.sigmoid(logits)).astype(logits.dtype)
+    return (uniform(key, logits.shape) < jax.nn.sigmoid(logits)).astype(logits.dtype)
