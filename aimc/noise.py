@@ -1,9 +1,9 @@
 """Random numbers at the price of a product: the bits of `jax.random`, written as one fusible chain.
 
 On a CPU `jax.random` costs more than the product it disturbs: its Threefry is lowered to a loop over whole arrays
-there, and its inverse error function evaluates two branches. Here the same Threefry-2x32 (Salmon et al. 2011) is written out
-round by round, so that the compiler fuses it, with what follows, into whatever uses the numbers; nothing is stored in
-between.
+there, and its inverse error function evaluates two branches. Here the same Threefry-2x32 (Salmon et al. 2011) is
+written out round by round, so that the compiler fuses it, with what follows, into whatever uses the numbers; nothing
+is stored in between.
 """
 
 from math import prod
@@ -60,7 +60,9 @@ def _is_served(key: Key[Array, ""], shape: tuple[int, ...]) -> bool:
 
 
 def random_bits(key: Key[Array, ""], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
-    """32 random bits a number, equal to `jax.random.bits(key, shape)` for a Threefry key."""
+    """32 random bits a number, those of `jax.random.bits(key, shape)`; key is consumed."""
+    if not _is_served(key, shape):
+        return jax.random.bits(key, shape)
     words = jax.random.key_data(key)
     schedule = (words[0], words[1], words[0] ^ words[1] ^ np.uint32(PARITY))
     count = jax.lax.iota(jnp.uint32, prod(shape)).reshape(shape)

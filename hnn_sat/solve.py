@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from aimc.noise import random_bits
 from hnn_sat.dynamics import walksat
 from hnn_sat.engines import bit_planes
 from hnn_sat.problem import Problem
@@ -156,9 +157,7 @@ def _run(
 
     def block(loop: tuple[Int[Array, ""], walksat.State]) -> tuple[Int[Array, ""], walksat.State]:
         index = loop[0] // FLIPS_A_DRAW
-        words = jax.random.bits(
-            jax.random.fold_in(key, index), (FLIPS_A_DRAW, replicas, walksat.N_RANDOM_WORDS), jnp.uint32
-        )
+        words = random_bits(jax.random.fold_in(key, index), (FLIPS_A_DRAW, replicas, walksat.N_RANDOM_WORDS))
         end = jnp.minimum(stop, (index + 1) * FLIPS_A_DRAW)
         return jax.lax.while_loop(
             lambda loop: is_running(loop, end),
