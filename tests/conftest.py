@@ -1,6 +1,7 @@
 """Settings every test shares: shapes and types are checked, compiled programs are kept, in CI a skip is a failure."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 # Before jax is imported anywhere; subprocesses inherit both.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+# Started in the background a shell ignores ^C for us, and so would the commands whose ^C is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from jaxtyping import install_import_hook
 
