@@ -36,10 +36,12 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
 
     The error is Gaussian and conductances stop at zero, so a cell meant to be at zero is above it on average, as on
     a chip. Any size: weights longer than `spec.rows` are cut into row tiles. key is consumed. Gradients pass
-    straight through to `w`. Raises ValueError for weights that are not a matrix with entries.
+    straight through to `w`. Raises ValueError for weights that are not a matrix with entries, or (outside jit) not finite.
     """
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(f"w must be a matrix of n_in rows and n_out columns, both at least 1, got shape {w.shape}")
+    if not isinstance(w, jax.core.Tracer) and not jnp.isfinite(w).all():
+        raise ValueError(f"w must be finite to be programmed, got {int((~jnp.isfinite(w)).sum())} entries that are not")
     tiles = to_tiles(w, spec.rows)
     target = jax.lax.stop_gradient(tiles)
     g_plus, g_minus, scale = differential(target)

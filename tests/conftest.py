@@ -10,10 +10,10 @@ import pytest
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+from jaxtyping import install_import_hook
+
 # Started in the background a shell ignores ^C for us, and so would the commands whose ^C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from jaxtyping import install_import_hook
 
 install_import_hook(["aimc", "hnn_sat", "ebm"], "beartype.beartype")
 

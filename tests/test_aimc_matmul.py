@@ -343,6 +343,7 @@ def test_any_batch_shape_and_vmap_agree():
         (lambda: aimc.devices.capacitor(capacitance_f=0.0), "capacitance_f must be positive"),
         (lambda: aimc.crossbar(read_path="device", backward="array"), "with 'device' use backward='exact'"),
         (lambda: aimc.program(KEY, jnp.zeros((0, 3)), aimc.crossbar()), "w must be a matrix"),
+        (lambda: aimc.program(KEY, jnp.full((2, 3), jnp.nan), aimc.crossbar()), "w must be finite .* 6 entries"),
         (
             lambda: aimc.mvm(KEY, jnp.ones(258), aimc.program(KEY, jnp.ones((257, 4)), aimc.crossbar())),
             "x has 258 entries a vector, but this array was programmed for 257 inputs",
