@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from aimc.devices.base import Level, polynomial
@@ -36,12 +38,13 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
 
     The error is Gaussian and conductances stop at zero, so a cell meant to be at zero is above it on average, as on
     a chip. Any size: weights longer than `spec.rows` are cut into row tiles. key is consumed. Gradients pass
-    straight through to `w`. Raises ValueError for weights that are not a matrix with entries, or (outside jit) not finite.
+    straight through to `w`. Raises ValueError for weights that are not a matrix with entries, or, outside jit, not
+    finite.
     """
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(f"w must be a matrix of n_in rows and n_out columns, both at least 1, got shape {w.shape}")
-    if not isinstance(w, jax.core.Tracer) and not jnp.isfinite(w).all():
-        raise ValueError(f"w must be finite to be programmed, got {int((~jnp.isfinite(w)).sum())} entries that are not")
+    if not isinstance(w, Tracer) and not (finite := np.isfinite(np.asarray(w))).all():
+        raise ValueError(f"w must be finite to be programmed, got {int((~finite).sum())} entries that are not")
     tiles = to_tiles(w, spec.rows)
     target = jax.lax.stop_gradient(tiles)
     g_plus, g_minus, scale = differential(target)

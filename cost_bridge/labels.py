@@ -149,6 +149,10 @@ _OWNERS = {"reram": "ReRAM", "cpu": "CPU", "model_form": "model error", "workloa
 def rate_text(name: str) -> str:
     """A rate's dotted name as words: 'gpu.h100.idle_power_w' is 'H100: idle power (W)'."""
     table, _, key = name.rpartition(".")
+    if name == "workload.repeats":
+        return "this workload: passes per unit"
+    if table == "workload" and key.endswith("_repeats"):
+        return f"steps on the {_OWNERS.get(key[:-8], key[:-8])} array for one digital step"
     family, _, member = table.partition(".")
     owner = member.upper() if family == "gpu" else member or _OWNERS.get(table, table)
     words, unit = key.split("_"), ""
