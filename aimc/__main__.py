@@ -83,17 +83,22 @@ def _sweep(options: Sweep) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("training", total=None)
-        results = noise_sweep(
-            jax.random.key(options.seed),
-            read_noise=options.read_noise,
-            adc_bits=options.adc_bits,
-            n_seeds=options.seeds,
-            seed=options.seed,
-            train_noise=options.train_noise,
-            write_noise=options.write_noise,
-            store=options.out,
-            progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
-        )
+        try:
+            results = noise_sweep(
+                jax.random.key(options.seed),
+                read_noise=options.read_noise,
+                adc_bits=options.adc_bits,
+                n_seeds=options.seeds,
+                seed=options.seed,
+                train_noise=options.train_noise,
+                write_noise=options.write_noise,
+                store=options.out,
+                progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            if options.out is not None and options.out.exists():
+                print(f"finished points are kept in {options.out}; the same command goes on there", file=sys.stderr)
+            raise
     if options.json:
         print(json.dumps(results.to_dict(), default=str))
         return

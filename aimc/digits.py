@@ -90,9 +90,7 @@ class Training(NamedTuple):
 
 DIGITAL = Training()
 NOISE_AWARE = Training(epochs=120, learning_rate=6e-3, weight_clip=2.0)
-"""Settings for training on noisy arrays. On the validation part, at a noise that costs the digital model 10 points:
-clip 1.5, 2, 2.5 gave 97.8, 97.4, 96.7 %; doubling the learning rate 97.7 %; 60 epochs instead of 120 cost 0.5
-points."""
+"""For training on noisy arrays, chosen on the validation part; `benchmarks/digits.py` prints the alternatives."""
 
 
 def loss(model: nnx.Module, images: Float[Array, "n 64"], labels: Int[Array, " n"]) -> Float[Array, ""]:

@@ -19,8 +19,8 @@ class State(NamedTuple):
 
     `w` is what a noiseless read multiplies by; gradients pass through it to the weights that were programmed.
     `read_variance`, the variance of one weight in one read, is cached for the output path with the shape of `w` (in
-    bfloat16 where there is one tile: its rounding averages out to under 1e-3 of an output's variance). It is one number
-    a tile, (n_tiles, 1, 1), where the noise does not depend on the conductance, and absent where there is none.
+    bfloat16 where there is one tile: an error of at most 2⁻⁷ in an output's variance, far less on average). It is one
+    number a tile, (n_tiles, 1, 1), where the noise does not depend on the conductance, and absent where there is none.
     """
 
     w: Float[Array, "n_tiles n_row n_out"]

@@ -110,9 +110,12 @@ def _grid(axes: Mapping[str, Sequence[float] | Sequence[int]]) -> dict[str, np.n
         array = np.asarray(values)
         if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
             raise ValueError(f"axis {name} must be a list of finite numbers with at least one entry, got {values!r}")
-        if len(np.unique(array)) < array.size:
-            raise ValueError(f"axis {name} names a value twice: {values!r}")
-        grid[name] = array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+        on_device = array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+        if array.dtype.kind != "f" and not np.array_equal(on_device, array):
+            raise ValueError(f"axis {name} must hold integers of 32 bits, got {values!r}; give larger ones as floats")
+        if len(np.unique(on_device)) < array.size:
+            raise ValueError(f"axis {name} names a value twice (in float32): {values!r}")
+        grid[name] = on_device
     if not grid:
         raise ValueError("axes must name at least one axis, got none")
     return grid

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from cost_bridge.__main__ import provenance
+from cost_bridge.results import provenance
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

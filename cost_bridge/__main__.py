@@ -1,14 +1,11 @@
 """The command `cost-bridge`: price units of work, list the rates, draw the page."""
 
 import json
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -79,26 +76,6 @@ def command(arguments: Sequence[str]) -> None:
         print(f"Wrote {chosen.out}")
 
 
-def provenance(seed: int) -> dict[str, Any]:
-    """What ran where: versions, processor, date, seed."""
-    packages = ("barrierless", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-        "python": platform.python_version(),
-        "processor": _processor(),
-        **{name: version(name) for name in packages},
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def _compare(options: Compare) -> None:
     from . import results as files
 
@@ -125,18 +102,10 @@ def _compare(options: Compare) -> None:
     peak_flops(table(tables(medians(load())), f"gpu.{options.gpu}"), options.number_format)
     file_key, search_key = jax.random.split(jax.random.key(options.seed))
     problem = random_ksat(file_key, 250, 4.2) if options.cnf is None else from_dimacs(options.cnf)
-    with Console(stderr=True).status("timing the digits MLP on this CPU") as status:
-        cpu = [workloads.measured_mlp_step()]
-        status.update("timing the RBM on this CPU")
-        cpu.append(workloads.measured_rbm_step())
-        status.update("solving the formula, 128 replicas")
+    with Console(stderr=True).status("solving the formula, 128 replicas") as status:
         search = workloads.measured_sat_run(search_key, problem, time_limit_s=options.time_limit)
-        units = [
-            workloads.mlp_step(cpu[0]),
-            workloads.rbm_step(cpu[1]),
-            workloads.sat_solution(problem, search.its, search.flip),
-            workloads.gpt3_step(),
-        ]
+        status.update("timing the digits MLP and the RBM on this CPU")
+        units = workloads.headline(problem, search)
         found = []
         for unit in units:
             status.update(f"pricing: {unit.name}")
@@ -145,7 +114,7 @@ def _compare(options: Compare) -> None:
                     unit, gpu=options.gpu, number_format=options.number_format, draws=options.draws, seed=options.seed
                 )
             )
-    results = files.assemble(found, provenance(options.seed))
+    results = files.assemble(found, files.provenance(options.seed))
     if options.out is not None:
         files.write(results, options.out)
     if options.json:

@@ -6,8 +6,11 @@
 import json
 import math
 import os
+import platform
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,26 @@ ROW_KEYS = (
 )
 
 DETAIL_KEYS = {"workload", "hardware", "boundary", "is_digital", "is_baseline", "joules_90", "items", "tornado"}
+
+
+def provenance(seed: int) -> dict[str, Any]:
+    """What ran where: versions, processor, date, seed."""
+    packages = ("barrierless", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "python": platform.python_version(),
+        "processor": _processor(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def assemble(evaluations: Iterable[Evaluation], provenance: Mapping[str, Any]) -> dict[str, Any]:

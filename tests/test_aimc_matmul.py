@@ -141,6 +141,21 @@ def test_read_noise_has_the_variance_of_the_formula():
     assert np.abs(_z_variance(one_tile, expected)).max() < 4.5
 
 
+def test_a_variance_in_bfloat16_is_within_its_rounding():
+    """Two factors of 8 significant bits: 2⁻⁷ at most for any one output; at 512 rows under 1e-3 in the root mean square."""
+    from aimc.matmul import _noise_variance
+
+    x, w = _data(512, 64, batch=64)
+    state = aimc.program(KEY, w, _plain(rows=512, device=aimc.devices.neurram()))
+    assert state.read_variance.dtype == jnp.bfloat16
+    ours = np.asarray(_noise_variance(x, state.read_variance[0], state.scale, state.spec.converters), np.float64)
+    g = [np.asarray(side[0], np.float64) for side in (state.g_plus, state.g_minus)]
+    exact = (np.asarray(x, np.float64) ** 2) @ (0.01**2 * (g[0] ** 2 + g[1] ** 2) * float(state.scale) ** 2)
+    error = np.abs(ours / exact - 1)
+    assert error.max() < 2**-7
+    assert np.sqrt(np.mean(error**2)) < 1e-3
+
+
 def test_output_noise_has_its_variance_per_row_tile():
     x, w = _data()
     samples = _reads(x, aimc.program(KEY, w, _plain(rows=7, output_noise=0.3)), 20_000)

@@ -37,6 +37,11 @@ def test_an_ideal_conversion_computes_what_the_model_computes():
     analog = aimc.convert(model, aimc.presets.ideal())
     assert _kinds(analog) == [aimc.AnalogLinear] * 4
     assert _kinds(model) == [nnx.Linear] * 4  # the original is untouched
+    named = nnx.Dict(
+        a=nnx.Linear(12, 8, rngs=nnx.Rngs(0)), b=nnx.Sequential(nnx.Linear(8, 3, rngs=nnx.Rngs(1)), nnx.relu)
+    )
+    assert _kinds(aimc.convert(named, aimc.presets.ideal())) == [aimc.AnalogLinear] * 2
+    assert isinstance(aimc.convert(nnx.Linear(12, 8, rngs=nnx.Rngs(0)), aimc.presets.ideal()), aimc.AnalogLinear)
     with jax.default_matmul_precision("highest"):
         # Two chains of four float32 products of up to 12 terms each: 4·12 roundings relative to values of order 1.
         np.testing.assert_allclose(analog(X), model(X), atol=4 * 12 * 2**-23)
@@ -74,8 +79,10 @@ def test_conversion_refuses_what_it_cannot_do():
         def __init__(self):
             self.inner = nnx.Linear(4, 4, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
 
-    with pytest.raises(ValueError, match="layer inner has bfloat16 weights"):
+    with pytest.raises(ValueError, match="layer inner has weights in bfloat16"):
         aimc.convert(Half(), aimc.crossbar())
+    with pytest.raises(ValueError, match="layer Linear computes in bfloat16"):
+        aimc.convert(nnx.Linear(4, 4, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)), aimc.crossbar())
     with pytest.raises(ValueError, match=r"has no nnx\.Linear layer"):
         aimc.convert(nnx.BatchNorm(4, rngs=nnx.Rngs(0)), aimc.crossbar())
     with pytest.raises(ValueError, match="convert it first"):

@@ -145,6 +145,8 @@ def test_a_store_of_another_sweep_is_refused_with_the_difference_named(tmp_path)
         ({"level": []}, "axis level must be a list of finite numbers with at least one entry"),
         ({"level": [0.0, float("nan")]}, "axis level must be a list of finite numbers"),
         ({"level": [1.0, 1.0]}, "axis level names a value twice"),
+        ({"level": [1.0, 1.0 + 1e-9]}, "axis level names a value twice"),
+        ({"level": [2**31]}, "axis level must hold integers of 32 bits"),
     ],
 )
 def test_impossible_axes_are_refused(axes, message):

@@ -92,3 +92,18 @@ def test_every_machine_of_a_unit_has_a_row_at_every_boundary_it_has(unit):
     assert {(row["hardware"], row["boundary"]) for row in rows} == {
         (hardware, boundary) for hardware in gpus | chips for boundary in ("array", "chip", "wall plug")
     }
+
+
+def test_a_timing_is_its_median_with_a_factor_that_spans_what_was_seen():
+    from cost_bridge.measure import cpu_seconds, rate
+
+    seen = rate([0.4, 0.1, 0.2])
+    assert seen.value == 0.2
+    assert seen.factor == pytest.approx(2.0)
+    assert rate([1.0, 1.0]).factor == 1.05
+    with pytest.raises(ValueError, match="time more work at once"):
+        rate([0.0, 1.0])
+    calls = []
+    busy = cpu_seconds(lambda: calls.append(sum(range(200_000))), per=4, rounds=3)
+    assert len(calls) == 1 + 3  # the first one warms up
+    assert busy.value > 0

@@ -1,6 +1,7 @@
 """From a digital model to the same model on arrays, weights kept."""
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Key
 
@@ -17,18 +18,15 @@ def convert(model: nnx.Module, spec: CrossbarSpec, *, rngs: nnx.Rngs | None = No
     precision than float32.
     """
     rngs = nnx.Rngs(noise=0) if rngs is None else rngs
+    if type(model) is nnx.Linear:
+        return _analog(model, spec, rngs, (type(model).__name__,))
     copy = nnx.clone(model)
     replaced = 0
     for path, layer in list(nnx.iter_modules(copy)):
-        for name, child in list(vars(layer).items()):
+        for name, child in list(vars(layer).items()):  # entries of nnx.List and nnx.Dict are attributes too
             if type(child) is nnx.Linear:
                 setattr(layer, name, _analog(child, spec, rngs, (*path, name)))
                 replaced += 1
-        if isinstance(layer, nnx.List):
-            for i, child in enumerate(layer):
-                if type(child) is nnx.Linear:
-                    layer[i] = _analog(child, spec, rngs, (*path, i))
-                    replaced += 1
     if not replaced:
         raise ValueError(f"model {type(model).__name__} has no nnx.Linear layer to put on an array")
     return copy
@@ -45,10 +43,10 @@ def deploy(key: Key[Array, ""], model: nnx.Module) -> None:
 
 def _analog(linear: nnx.Linear, spec: CrossbarSpec, rngs: nnx.Rngs, path: tuple) -> AnalogLinear:
     kernel = linear.kernel[...]
-    if kernel.dtype != "float32":
-        raise ValueError(
-            f"layer {'/'.join(map(str, path))} has {kernel.dtype} weights; arrays are programmed from float32"
-        )
+    for what, dtype in (("has weights in", kernel.dtype), ("computes in", linear.dtype)):
+        if dtype is not None and jnp.dtype(dtype) != jnp.float32:
+            where = "/".join(map(str, path))
+            raise ValueError(f"layer {where} {what} {jnp.dtype(dtype)}; arrays are programmed and read in float32")
     analog = AnalogLinear(
         linear.in_features,
         linear.out_features,
