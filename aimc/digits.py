@@ -31,7 +31,7 @@ class Split(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """A fixed split of the 1,797 digits: choices are made on `validation`, and `test` is looked at once.
+    """A fixed split of the 1,797 digits: choices are made on `validation`, none on `test`.
 
     `development` is `fit` and `validation` together: what a model with settled choices is trained on.
     """

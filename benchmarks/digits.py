@@ -49,20 +49,20 @@ def digitally(stack, split):
 
 
 ALTERNATIVES = {
-    "chosen": {},
-    "60 epochs": {"epochs": 60},
-    "rate 3e-3": {"learning_rate": 3e-3},
-    "clip 1.5": {"weight_clip": 1.5},
-    "clip 2.5": {"weight_clip": 2.5},
-    "no clipping": {"weight_clip": None},
+    "chosen": digits.NOISE_AWARE,
+    "60 epochs": digits.NOISE_AWARE._replace(epochs=60),
+    "rate 3e-3": digits.NOISE_AWARE._replace(learning_rate=3e-3),
+    "clip 1.5": digits.NOISE_AWARE._replace(weight_clip=1.5),
+    "clip 2.5": digits.NOISE_AWARE._replace(weight_clip=2.5),
+    "no clipping": digits.NOISE_AWARE._replace(weight_clip=None),
 }
 
 
 def choices(key, choice_key, data, level, clean) -> str:
     """What the settings of noise-aware training were chosen by: validation accuracy at the headline level."""
     rows = [["digital weights, no array", f"{100 * clean:.2f}"]]
-    for name, changes in ALTERNATIVES.items():
-        stack = train(key, data.fit, digits.NOISE_AWARE._replace(**changes), level)
+    for name, training in ALTERNATIVES.items():
+        stack = train(key, data.fit, training, level)
         rows.append(
             [f"noise-aware, {name}", f"{100 * float(on_chips(choice_key, stack, data.validation, level).mean()):.2f}"]
         )

@@ -1,32 +1,8 @@
 """One training run under a directory: from settings to a trained model, resumable at any point.
 
-How the default settings were chosen: exact log-likelihood in nats an image of 16 hidden units (PCD-10, batch and
-chains 128) on the training part of the digits alone, as the mean over each fifth of it held out in turn, one seed
-each, and on the fixed fifth of `data.validation`. The test part was not used.
-
-    optimiser, first rate, decay           steps   weight decay   five fifths   the fixed fifth
-    Adam 0.005 cosine                       6000        -           -18.57          -18.02
-    Adam 0.01  cosine                       6000        -           -18.34          -17.68
-    Adam 0.02  cosine                       6000        -           -18.24          -17.70
-    Adam 0.02  cosine                      12000        -           -18.20          -17.60
-    Adam 0.02  linear                      12000        -           -18.23          -17.71
-    Adam 0.02  constant, averaged (0.9995) 12000        -           -18.33          -17.72
-    Adam 0.02  cosine                      24000        -           -18.22          -17.61
-    Adam 0.02  cosine                      12000     0.001 in loss  -18.11          -17.59
-    Adam 0.02  cosine                      12000      0.02          -18.04          -17.51
-    Adam 0.02  cosine                      12000      0.04          -18.10          -17.58
-    Adam 0.02  cosine                      12000      0.1           -18.30          -17.77
-    Adam 0.02  cosine                      24000      0.03          -17.97          -17.48
-    Adam 0.03  cosine                      12000      0.03          -18.01          -17.39
-    Adam 0.04  cosine                      12000        -           -18.18          -17.66
-    Adam 0.04  cosine                      12000      0.02          -17.97          -17.30   <- chosen
-    Adam 0.04  cosine                      12000      0.04          -18.08          -17.50
-    SGD  0.5   cosine                      12000        -           -18.07          -17.42
-    SGD  0.5   cosine                      12000     0.0003 in loss -18.00          -17.45
-    SGD  0.5   cosine                      24000     0.0003 in loss -17.99          -17.35
-
-At a rate that decays to zero an average of the parameters changed nothing in the third decimal, so there is none.
-On the test part, once, with seeds 1 to 5: -18.43, -18.23, -18.29, -18.37, -18.51 (median -18.37).
+The default settings were chosen by the exact log-likelihood of held-out fifths of the training part, without the test
+part: `benchmarks/rbm_settings.py` prints the alternatives, `benchmarks/rbm.py` what came of it on the test part.
+Plain SGD, a linear decay, an average over steps and weight decay inside the loss were tried too and were no better.
 """
 
 import platform
@@ -51,7 +27,7 @@ CHUNK = 100  # steps between two looks from the host: progress, divergence, ^C
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What determines a run, together with the data; the table above says how the defaults were chosen."""
+    """What determines a run, together with the data; the module says how the defaults were chosen."""
 
     data: str = "digits"
     """`digits`, or a .npy file whose rows are 0 and 1."""

@@ -142,7 +142,7 @@ def test_read_noise_has_the_variance_of_the_formula():
 
 
 def test_a_variance_in_bfloat16_is_within_its_rounding():
-    """Two factors of 8 significant bits: 2⁻⁷ at most for any one output; at 512 rows under 1e-3 in the root mean square."""
+    """Two factors of 8 significant bits: 2⁻⁷ at most for any one output; under 1e-3 rms at 512 rows."""
     from aimc.matmul import _noise_variance
 
     x, w = _data(512, 64, batch=64)
