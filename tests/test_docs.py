@@ -141,8 +141,8 @@ def unnamed(names, page):
 
 def test_every_key_of_a_results_file_is_documented():
     from cost_bridge import evaluate, results, workloads
-    from cost_bridge.__main__ import provenance
     from cost_bridge.labels import ITEM_TEXT
+    from cost_bridge.results import provenance
 
     found = results.assemble([evaluate(workloads.mlp_step(), draws=20)], provenance(0))
     found["details"] = [detail for detail in found["details"] if detail["tornado"]]
