@@ -154,7 +154,7 @@ def rate_text(name: str) -> str:
     if table == "workload" and key.endswith("_repeats"):
         return f"steps on the {_OWNERS.get(key[:-8], key[:-8])} array for one digital step"
     family, _, member = table.partition(".")
-    owner = member.upper() if family == "gpu" else member or _OWNERS.get(table, table)
+    owner = member.upper().replace("_", " ") if family == "gpu" else member or _OWNERS.get(table, table)
     words, unit = key.split("_"), ""
     if "per" in words[1:] and words[words.index("per") - 1] in _UNITS:
         at = words.index("per") - 1

@@ -13,6 +13,9 @@ EVIDENCE = ("measured", "silicon", "datasheet", "simulation", "projection", "ass
 """Classes of evidence, strong to weak: measured in this run; measured on a chip by its authors; printed by the
 maker; computed by a circuit simulator or a component model; extrapolated by its authors; our own estimate."""
 
+MAY_BE_ZERO = ("experts_per_year", "tolerated_groups", "sequential_fraction")
+"""Ends of the names of rates that may be exactly nothing."""
+
 Z_95 = NormalDist().inv_cdf(0.95)
 Key = TypeVar("Key", bound=Hashable)
 
@@ -48,7 +51,9 @@ class Swing(NamedTuple):
 
 def check(name: str, rate: Rate) -> None:
     """Raise ValueError, in one sentence naming `name`, when `rate` cannot be a belief about a positive number."""
-    if not (isinstance(rate.value, int | float) and math.isfinite(rate.value) and rate.value > 0):
+    may_be_zero = rate.factor == 1 and name.endswith(MAY_BE_ZERO)
+    is_number = isinstance(rate.value, int | float) and math.isfinite(rate.value)
+    if not is_number or not (rate.value > 0 or (may_be_zero and rate.value == 0)):
         raise ValueError(f"{name}: value must be a finite number above 0, got {rate.value!r}")
     if not (isinstance(rate.factor, int | float) and math.isfinite(rate.factor) and rate.factor >= 1):
         raise ValueError(f"{name}: factor must be a finite number, at least 1 (1 means exact), got {rate.factor!r}")

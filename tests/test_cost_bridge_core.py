@@ -225,7 +225,7 @@ def test_every_shipped_rate_has_a_source_with_a_year_or_says_that_it_is_an_estim
     for name, rate in rates.items():
         has_year = any(str(year) in rate.source for year in range(1990, 2030))
         own = rate.source.startswith(("engineering estimate", "our reading"))
-        assert has_year or own or rate.source.startswith(("NVIDIA", "a roofline")), name
+        assert has_year or own or rate.source.startswith(("NVIDIA", "Google Cloud", "DGX-1", "a roofline")), name
         if own:
             assert rate.evidence == "assumption", name
             assert rate.factor > 1.1, name
