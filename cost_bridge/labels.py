@@ -1,7 +1,8 @@
 """How the terminal and the page say things: numbers with SI prefixes, names of items, boundaries and evidence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BOUNDARY_TEXT = {
     "array": "array: the arithmetic alone (cells, converters, digital operations)",
@@ -106,6 +107,12 @@ def money(amount: float | Sequence[float]) -> str:
 def times(ratio: float) -> str:
     """A ratio: '4.8×', '0.049×'."""
     return f"{significant(ratio, 2)}×"
+
+
+def evidence(weakest: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """The weakest class of a cell and how much of its joules rests on that class: 'assumption 38 %'."""
+    share = next((part["share"] for part in parts if part["evidence"] == weakest), None)
+    return weakest if share is None else f"{weakest} {100 * share:.0f} %"
 
 
 def interval(bounds: Sequence[float]) -> str:
