@@ -3,8 +3,8 @@
     python benchmarks/wires.py [--write] [--peers]
 
 Rival: SciPy's SuperLU of the nodal matrix of the same circuit, in float64, the column ordering that is fastest here,
-one thread. Everything of a row runs in one process, in turn; times are medians of process CPU time (all threads). `--peers`
-adds a comparison with badcrossbar (if installed) and with the IR-drop formula of aihwkit, whose few lines are ours.
+one thread. Everything of a row runs in one process, in turn; times are medians of process CPU time (all threads).
+`--peers` adds a comparison with badcrossbar (if installed) and with the IR-drop formula of aihwkit, in lines of ours.
 """
 
 import os
@@ -173,13 +173,13 @@ def aihwkit_formula(v: np.ndarray, g: np.ndarray, r: float) -> np.ndarray:
     """aihwkit's IR drop (rpu_forward_backward_pass.cpp, applyIrDrop) in our words: along columns, a cubic of the load.
 
     y_j −= c_j Σ_i w_ij x_i (1 − (1 − i/n)²), c = a (0.5 − 0.2 a + 0.05 a²), a_j = n r G_max Σ_i |w_ij x_i|, w = g/G_max
-    and x = v/max v; input 0 is farthest from the sense end. How r enters a is our reading of its constants.
+    and x = v/max v; input 0 is the nearest to the sense end there. Their G_w, of a segment, is 1/r.
     """
     n, g_max, v_max = len(g), g.max(), v.max()
     w, x = g / g_max, v / v_max
     load = n * r * g_max * np.abs(x) @ np.abs(w)
     c = load * (0.5 - 0.2 * load + 0.05 * load**2)
-    position = 1 - (1 - np.arange(n) / n) ** 2
+    position = 1 - (1 - np.arange(n)[::-1] / n) ** 2  # our row 0 is the farthest
     return g_max * v_max * (x @ w - c * ((x * position) @ w))
 
 
