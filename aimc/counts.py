@@ -20,7 +20,8 @@ class Counts:
     """Numbers of hardware events. Add them, or multiply by an int to repeat a workload.
 
     On the array: `analog_macs` (one input line times one weight, i.e. one differential pair, in one read),
-    `dac_samples` and `adc_samples` (conversions), `comparator_decisions` (1-bit readouts),
+    `dac_samples` and `adc_samples` (conversions), `comparator_decisions` (1-bit readouts), `cam_searches` (rows of a
+    content-addressable memory that one value is compared with), `pulses` (spikes or clock ticks counted at an output),
     `array_cycles` (reads that have to follow each other: this is time, not energy),
     `cell_writes` (cells programmed) and `write_cycles` (row writes that have to follow each other).
 
@@ -35,6 +36,8 @@ class Counts:
     dac_samples: int = 0
     adc_samples: int = 0
     comparator_decisions: int = 0
+    cam_searches: int = 0
+    pulses: int = 0
     array_cycles: int = 0
     cell_writes: int = 0
     write_cycles: int = 0

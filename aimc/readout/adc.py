@@ -1,10 +1,36 @@
-"""A uniform converter with clipping; it serves as DAC as well."""
+"""A uniform converter with clipping."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, Key
 
+from aimc.counts import Counts
 from aimc.devices.base import Level
+from aimc.readout.base import Readout
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class UniformADC(Readout):
+    """`n_levels` equidistant signed codes (2**bits − 1, so that zero is one) over ±`full_scale`; sums beyond clip."""
+
+    n_levels: Level = 255.0
+
+    def read(
+        self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: Float[Array, "..."]
+    ) -> Float[Array, "*batch n_columns"]:
+        return quantize(u, self.n_levels) * unit
+
+    def codes(
+        self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any
+    ) -> Int[Array, "*batch n_columns"]:
+        return jnp.round(quantize(u, self.n_levels) * 0.5 * (self.n_levels - 1.0)).astype(jnp.int32)
+
+    def counts(self, n: int) -> Counts:
+        return Counts(adc_samples=n)
 
 
 @jax.custom_jvp
