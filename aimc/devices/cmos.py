@@ -3,6 +3,7 @@
 from math import sqrt
 
 from aimc.devices.base import Device
+from aimc.devices.gaussian import Gaussian
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 
@@ -22,4 +23,4 @@ def capacitor(capacitance_f: float = 10e-15, swing_v: float = 0.9, mismatch: flo
     if not mismatch >= 0:
         raise ValueError(f"mismatch must be at least 0, got {mismatch}")
     thermal = sqrt(BOLTZMANN_J_PER_K * 300.0 / capacitance_f) / swing_v
-    return Device(25e-6, (thermal, mismatch))
+    return Gaussian(g_max=25e-6, programming_std=(thermal, mismatch))

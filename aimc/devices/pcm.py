@@ -1,6 +1,7 @@
 """Phase-change memory."""
 
 from aimc.devices.base import Device
+from aimc.devices.gaussian import Gaussian
 
 
 def hermes() -> Device:
@@ -13,4 +14,8 @@ def hermes() -> Device:
     """
     g_max = 20.7
     coefficients = (0.16603, 4.71806, -8.48101, 4.68961)
-    return Device(g_max * 1e-6, tuple(c / g_max for c in coefficients), (0.0, 0.0175**2))
+    return Gaussian(
+        g_max=g_max * 1e-6,
+        programming_std=tuple(c / g_max for c in coefficients),
+        read_variance_of_g=(0.0, 0.0175**2),
+    )

@@ -1,6 +1,7 @@
 """Resistive memory."""
 
 from aimc.devices.base import Device
+from aimc.devices.gaussian import Gaussian
 
 
 def neurram() -> Device:
@@ -13,4 +14,8 @@ def neurram() -> Device:
     """
     g_max = 40.0
     coefficients = (0.348, 16.030, -43.853, 45.393, -16.815)
-    return Device(g_max * 1e-6, tuple(c / g_max for c in coefficients), (0.0, 0.0, 0.01**2))
+    return Gaussian(
+        g_max=g_max * 1e-6,
+        programming_std=tuple(c / g_max for c in coefficients),
+        read_variance_of_g=(0.0, 0.0, 0.01**2),
+    )
