@@ -1,13 +1,14 @@
 """What every cell technology states about itself: how it is written, how it ages, how it fluctuates when read."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-Level = float | Float[Array, ""]
+# At run time anything goes: jax puts placeholders where numbers are while it takes these dataclasses apart.
+Level = float | Float[Array, ""] if TYPE_CHECKING else Any
 """A physical level: a plain number or a scalar array, so that it can be swept without recompiling."""
 
 Cells = Any
