@@ -181,6 +181,13 @@ def crossbar(
         raise ValueError(
             "adc_bits, adc_range and output_noise describe a uniform converter; with readout=... state them in the readout"
         )
+    if verify is not None:
+        check_level(verify.acceptance, "verify.acceptance", strictly=True)
+        check_level(verify.read_std, "verify.read_std")
+    if faults is not None:
+        stuck = [check_level(getattr(faults, name), f"faults.{name}") for name in ("stuck_off", "stuck_on")]
+        if sum(stuck) > 1:
+            raise ValueError(f"faults.stuck_off and faults.stuck_on must add up to at most 1, got {stuck[0]} and {stuck[1]}")
     if input_encoding == "bit_serial" and dac_bits is None:
         raise ValueError("input_encoding='bit_serial' sends digits, so dac_bits must be a number of bits, got None")
     return CrossbarSpec(
