@@ -55,35 +55,39 @@ class UniformADC(Readout):
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: Float[Array, "..."]
     ) -> Float[Array, "*batch n_columns"]:
         """The nearest level times `unit`. Not random: key is not used."""
-        return quantize(distort(u, errors), self.n_levels) * unit
+        return quantize(distort(u, errors), self.n_levels, unit)
 
     def codes(
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: PerColumn = 1.0
     ) -> Int[Array, "*batch n_columns"]:
         """Signed codes, ±(n_levels − 1)/2 at most."""
-        level = quantize(distort(u, errors), self.n_levels)
-        return jnp.round(level * 0.5 * (self.n_levels - 1.0)).astype(jnp.int32)
+        return quantize(distort(u, errors), self.n_levels, 0.5 * (self.n_levels - 1.0)).astype(jnp.int32)
 
     def counts(self, n: int) -> Counts:
         """A conversion a column."""
         return Counts(adc_samples=n)
 
 
-@jax.custom_jvp
-def quantize(x: Float[Array, "*shape"], n_levels: Level) -> Float[Array, "*shape"]:
-    """Round to `n_levels` equidistant codes on [−1, 1], zero among them, and clip beyond.
+def quantize(x: Float[Array, "*shape"], n_levels: Level, unit: PerColumn = 1.0) -> Float[Array, "*shape"]:
+    """Round to `n_levels` equidistant codes on [−1, 1], zero among them, clip beyond, and give them as multiples of
+    `unit`.
 
-    Straight-through: the derivative is 1 inside the range and 0 outside (Bengio et al. 2013). `n_levels` is 2**bits
+    Straight-through: the derivative is `unit` inside the range and 0 outside (Bengio et al. 2013). `n_levels` is 2**bits
     − 1 and may be traced; it gets no gradient.
     """
     half = 0.5 * (n_levels - 1.0)
-    return jnp.round(jnp.clip(x, -1.0, 1.0) * half) / half
+    return _code(x, half) * (unit / half)  # a product by one reciprocal: divisions would cost more than the rounding
 
 
-@quantize.defjvp
-def _quantize_jvp(primals, tangents):
-    x, n_levels = primals
-    return quantize(x, n_levels), jnp.where(jnp.abs(x) <= 1.0, tangents[0], 0.0)
+@jax.custom_jvp
+def _code(x: Array, half: Level) -> Array:
+    return jnp.round(jnp.clip(x, -1.0, 1.0) * half)
+
+
+@_code.defjvp
+def _code_jvp(primals, tangents):
+    x, half = primals
+    return _code(x, half), jnp.where(jnp.abs(x) <= 1.0, tangents[0] * half, 0.0)
 
 
 def distort(u: Float[Array, "*batch n_columns"], errors: ConverterErrors | None) -> Float[Array, "*batch n_columns"]:

@@ -16,7 +16,7 @@ def calibrate(
     sums: Float[Array, "*batch n_columns"],
     *,
     method: str = "mse",
-    n_levels: float = 255.0,
+    n_levels: float | int = 255,
     percentile: float = 99.9,
     per_column: bool = False,
 ) -> Float[Array, "..."]:
@@ -48,7 +48,7 @@ def calibrate(
     return chosen if per_column else chosen[0]
 
 
-def clipped_mse(clip: float, n_codes: float) -> float:
+def clipped_mse(clip: float, n_codes: float | int) -> float:
     """Mean squared error of `n_codes` equidistant codes on ±`clip` for a standard normal input:
 
     D²/12 (1 − 2Q(A)) + 2[(1 + A²) Q(A) − A φ(A)], D = 2A/(n_codes − 1), A = clip (Bennett 1948 for the first term,
@@ -62,7 +62,7 @@ def clipped_mse(clip: float, n_codes: float) -> float:
     return step**2 / 12.0 * (1.0 - 2.0 * tail) + 2.0 * ((1.0 + clip**2) * tail - clip * density)
 
 
-def optimal_clip(n_codes: float) -> float:
+def optimal_clip(n_codes: float | int) -> float:
     """The clip, in standard deviations of Gaussian sums, of least `clipped_mse`: times their standard deviation, a
     `full_scale`. By golden section, to 1e-6. Raises ValueError unless n_codes ≥ 2."""
     ratio = 0.5 * (sqrt(5.0) - 1.0)

@@ -23,13 +23,13 @@ class ChargeToPulse(Readout):
     """T = T_max clip(S/S_sat, 0, 1) (Leroux et al. 2025, eq. 3); S_sat is `full_scale`, T is given in units of T_max.
 
     Unipolar by default: a negative sum gives no pulse, so this is a rectifier and tiles cannot be added. `signed` is
-    the two-line variant, a positive and a negative pulse, T = clip(S/S_sat, −1, 1). A counter rounds T to `n_levels`
-    codes, 0 to n_levels − 1, or ±(n_levels − 1)/2 when signed (round: the clock's phase is reset half a period before
-    the pulse); None is no counter, the pulse itself drives the next array.
+    the two-line variant, a positive or a negative pulse, T = clip(S/S_sat, −1, 1). A counter on each line rounds T to
+    `n_levels` codes, 0 to n_levels − 1 (round: the clock's phase is reset half a period before the pulse), so that
+    signed codes are ±(n_levels − 1); None is no counter, the pulse itself drives the next array.
 
     Frozen: nothing. Fresh: `jitter` of the pulse's end, Gaussian in units of T_max, only where there is a pulse; charge
     noise is `noise`, for which `kt_c_noise` gives kT/C. Gradient: straight-through, 1 inside the range. Counts: at most
-    n_levels − 1 (signed: half of it) clock ticks a column, as `pulses`, or one pulse without a counter.
+    n_levels − 1 clock ticks a column, as `pulses`, or one pulse without a counter.
     """
 
     n_levels: Level | None = 16.0
@@ -48,7 +48,7 @@ class ChargeToPulse(Readout):
 
     def _top(self) -> Any:
         assert self.n_levels is not None
-        return 0.5 * (self.n_levels - 1.0) if self.signed else self.n_levels - 1.0
+        return self.n_levels - 1.0
 
     def _width(self, key: Array, u: Array) -> Array:
         least = -1.0 if self.signed else 0.0

@@ -52,7 +52,7 @@ class RampADC(Readout):
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: Float[Array, "..."]
     ) -> Float[Array, "*batch n_columns"]:
         """The latched level times `unit`. Not random: key is not used."""
-        return quantize(distort(u, errors), 2.0**self.bits - 1.0) * unit
+        return quantize(distort(u, errors), 2.0**self.bits - 1.0, unit)
 
     def codes(
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: PerColumn = 1.0

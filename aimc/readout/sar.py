@@ -87,7 +87,7 @@ class SARADC(Readout):
     ) -> Float[Array, "*batch n_columns"]:
         """The code's level times `unit`. Not random: key is not used."""
         if errors is None:
-            return quantize(u, 2.0**self.bits - 1.0) * unit
+            return quantize(u, 2.0**self.bits - 1.0, unit)
         level = self._search(jax.lax.stop_gradient(u), errors) / self._half
         return straight_through(level, jnp.clip(u, -1.0, 1.0)) * unit
 
