@@ -69,7 +69,7 @@ def drive(
         x_max = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
     else:
         x_max = jnp.asarray(inputs.range, x.dtype)
-    known = x / x_max
+    known = x * (1.0 / x_max)
     if inputs.encoding == "bit_serial":
         known = _bit_planes(known, inputs.bits - 1)
     elif inputs.n_levels is not None:

@@ -38,7 +38,7 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
     y = y - _digital_offset(known, state)
     if spec.inputs.encoding == "bit_serial":
         y = jnp.tensordot(jnp.asarray(plane_weights(spec.inputs), y.dtype), y, 1, precision=HIGHEST)
-    return x_max * y * state.gain
+    return y * (x_max * state.gain)
 
 
 def analog_matmul(
@@ -122,7 +122,7 @@ def _read(key: Array, x: Array, tile: tuple, unit: Array, state: State) -> Array
 
 def _digitise(key: Array, sums: Array, errors: Any, unit: Array, spec: CrossbarSpec) -> Array:
     full_scale = jax.lax.stop_gradient(jnp.asarray(spec.readout.full_scale))
-    return spec.readout.read(key, sums / full_scale, errors, jax.lax.stop_gradient(unit))
+    return spec.readout.read(key, sums * (1.0 / full_scale), errors, jax.lax.stop_gradient(unit))
 
 
 def _output_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
