@@ -28,7 +28,7 @@ class GainCell(Device):
     from one cell, with zero near the middle of the range. y leaks to zero, y(t) = y(0) exp(−t/τ), so that the cell goes
     to f(0), not to no current. Writing leaves the thermal noise √(kT/C) on V; the gain 1 + `mismatch` ξ of the current
     stays until the next write. `predistorted`: V is chosen so that the fresh cell conducts its target; otherwise V is
-    linear in the target, as in the paper, and the fresh cell is off by up to 2.7 % of the range.
+    linear in the target, as in the paper, and the fresh cell is off by up to 10 % of the range.
     """
 
     thermal_v: Level = 0.0
