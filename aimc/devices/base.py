@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 # At run time anything goes: jax puts placeholders where numbers are while it takes these dataclasses apart.
-Level = float | Float[Array, ""] if TYPE_CHECKING else Any
+if TYPE_CHECKING:
+    Level = float | Float[Array, ""]
+else:
+    Level = Any
 """A physical level: a plain number or a scalar array, so that it can be swept without recompiling."""
 
 Cells = Any
