@@ -18,6 +18,7 @@ from aimc.matmul import mvm as mvm
 from aimc.nn import AnalogLinear as AnalogLinear
 from aimc.nn import convert as convert
 from aimc.nn import deploy as deploy
+from aimc.nn import grow_old as grow_old
 from aimc.program import State as State
 from aimc.program import conductances as conductances
 from aimc.program import program as program
@@ -45,6 +46,7 @@ __all__ = [
     "crossbar",
     "deploy",
     "drift_reference",
+    "grow_old",
     "mvm",
     "presets",
     "program",

@@ -1,9 +1,10 @@
-"""The command `aimc`: list the arrays, sweep their noise."""
+"""The command `aimc`: list and draw the cells, list the arrays, sweep what an array is made of."""
 
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +22,28 @@ class Presets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Devices:
+    """List the cell technologies, or draw them: what a write leaves behind, and what time does to it."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Which ones; all of them if none is named."""
+    csv: Path | None = None
+    """A table of measured points (conductance_uS, mean_uS, std_uS, time_s) of your own cell, to be fitted and drawn."""
+    plots: Path | None = None
+    """Folder for a page per technology."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """Train the digits network, digitally and on noisy arrays, and measure its test accuracy over read noise × ADC
-    bits."""
+    bits, or over any numbers of any array."""
+
+    array: str | None = None
+    """A preset whose fields --vary changes; `aimc presets` lists them."""
+    vary: list[str] = field(default_factory=list)
+    """Fields and their values, such as readout.noise=0,0.1,0.2 or time_s=1,3600,86400 (the age of the chip)."""
 
     out: Path | None = None
     """Folder for the results (zarr, opens with xarray). The same command continues an interrupted one. Default: not
@@ -44,13 +64,24 @@ class Sweep:
     """Print JSON instead of a table."""
 
 
-Command = Annotated[Presets, tyro.conf.subcommand("presets")] | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+Command = (
+    Annotated[Devices, tyro.conf.subcommand("devices")]
+    | Annotated[Presets, tyro.conf.subcommand("presets")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+)
 
 
 def command(arguments: Sequence[str]) -> None:
     """Parse and run. Raises ValueError and OSError for the caller's mistakes."""
     chosen = tyro.cli(Command, args=arguments, prog="aimc", description=__doc__)
-    _presets(chosen) if isinstance(chosen, Presets) else _sweep(chosen)
+    if isinstance(chosen, Devices):
+        _devices(chosen)
+    elif isinstance(chosen, Presets):
+        _presets(chosen)
+    elif chosen.vary or chosen.array:
+        _vary(chosen)
+    else:
+        _sweep(chosen)
 
 
 def _presets(options: Presets) -> None:
@@ -71,17 +102,126 @@ def _presets(options: Presets) -> None:
     Console().print(table)
 
 
+def _devices(options: Devices) -> None:
+    from aimc.devices import DEVICES
+    from aimc.devices.listing import describe
+
+    names = options.names or (() if options.csv else tuple(DEVICES))
+    described = [describe(name) for name in names]
+    if options.csv:
+        from aimc.devices.listing import describe_device
+        from aimc.devices.measured import measured
+
+        described.append(describe_device(options.csv.name, measured(options.csv), f"fitted to {options.csv}"))
+    written = _draw(options) if options.plots else []
+    if options.json:
+        print(json.dumps({"devices": described}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("cell", "range, µS", "spread of a write, µS", "after a day", "evidence", "what it is", show_lines=True)
+    for one in described:
+        day = one["after"]["1 day"]
+        table.add_row(
+            one["name"],
+            f"{one['g_min_us']:g} to {one['g_max_us']:g}",
+            "\n".join(f"{s:.3g} at {g:.3g}" for g, s in zip(one["target_us"], one["programming_std_us"], strict=True)),
+            "\n".join(f"{m:.3g} ± {s:.2g}" for m, s in zip(day["mean_us"], day["std_us"], strict=True)),
+            one["evidence"],
+            f"{one['law']} [dim]{one['source']}[/dim]",
+        )
+    Console().print(table)
+    for path in written:
+        print(f"wrote {path}")
+
+
+def _draw(options: Devices) -> list[Path]:
+    from aimc.devices.figures import write_figures
+
+    return write_figures(options.plots, options.names, options.csv)
+
+
+def _progress_bar():
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def _axes(vary: Sequence[str]) -> dict[str, list[float]]:
+    """Fields and values of --vary. Raises ValueError for what cannot be read."""
+    axes: dict[str, list[float]] = {}
+    for one in vary:
+        name, _, values = one.partition("=")
+        try:
+            axes[name] = [float(value) for value in values.split(",")]
+        except ValueError:
+            raise ValueError(
+                f"--vary must be a field and its values, such as readout.noise=0,0.1,0.2, got {one!r}"
+            ) from None
+    return axes
+
+
+def _vary(options: Sweep) -> None:
+    check_seed(options.seed)
+    if options.array is None or not options.vary:
+        raise ValueError("--vary needs --array, and --array needs --vary; `aimc presets` lists the arrays")
+    import jax
+    from rich.console import Console
+    from rich.table import Table
+
+    from aimc.digits import array_sweep
+    from aimc.presets import preset
+
+    axes, spec = _axes(options.vary), preset(options.array)
+    with _progress_bar() as bar:
+        task = bar.add_task("training", total=None)
+        try:
+            results = array_sweep(
+                jax.random.key(options.seed),
+                spec,
+                axes,
+                n_seeds=options.seeds,
+                seed=options.seed,
+                name=options.array,
+                store=options.out,
+                progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            _say_what_is_kept(options)
+            raise
+    if options.json:
+        print(json.dumps(results.to_dict(), default=str))
+        return
+    title = f"Test accuracy on {options.array} in %, mean ± spread over {options.seeds} seeds, by training"
+    table = Table(*axes, title=title)
+    for column in ("digital", "on the array"):
+        table.add_column(column, justify="right")
+    for point in product(*(results[name].values for name in axes)):
+        at = results.sel(dict(zip(axes, point, strict=True)))
+        cells = [100 * at[kind] for kind in ("digital_weights", "noise_aware_weights")]
+        table.add_row(*(f"{value:g}" for value in point), *(f"{float(c.mean()):.1f} ± {float(c.std()):.1f}" for c in cells))
+    Console().print(table)
+    if options.out:
+        print(f"Kept in {options.out}; open it with xarray.open_zarr.")
+
+
+def _say_what_is_kept(options: Sweep) -> None:
+    if options.out is not None and options.out.exists():
+        print(f"finished points are kept in {options.out}; the same command goes on there", file=sys.stderr)
+
+
 def _sweep(options: Sweep) -> None:
     check_seed(options.seed)
     import jax
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Table
 
     from aimc.digits import noise_sweep
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    with _progress_bar() as bar:
         task = bar.add_task("training", total=None)
         try:
             results = noise_sweep(
@@ -96,8 +236,7 @@ def _sweep(options: Sweep) -> None:
                 progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
             )
         except KeyboardInterrupt:
-            if options.out is not None and options.out.exists():
-                print(f"finished points are kept in {options.out}; the same command goes on there", file=sys.stderr)
+            _say_what_is_kept(options)
             raise
     if options.json:
         print(json.dumps(results.to_dict(), default=str))

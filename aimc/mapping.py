@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from aimc.devices.base import Level
 
-ENCODINGS = ("one_sided", "two_sided", "offset_column", "offset_digital")
+ENCODINGS = ("one_sided", "two_sided", "offset_column", "offset_digital", "signed_cell")
 SCALINGS = ("tensor", "column")
 
 
@@ -23,6 +23,7 @@ class Mapping(NamedTuple):
       middle; all columns of a tile share it, and with it its errors and noise.
     * "offset_digital": the same, the middle subtracted digitally from the converted sum as mid Σx, exactly; the readout's
       range has to hold the offset.
+    * "signed_cell": one cell whose own current changes sign at the middle, as a gain cell's does (Leroux et al. 2025).
 
     `scaling`: the largest weight of the whole "tensor", or of every "column", drives a cell fully. `n_slices`: cells of
     falling significance a weight is spread over, read by columns side by side and added digitally. They hold digits of
@@ -125,7 +126,7 @@ def encode(
     half = 0.5 * span * w
     if mapping.encoding == "two_sided":
         return middle + half, middle - half
-    if mapping.encoding == "offset_digital":
+    if mapping.encoding != "offset_column":
         return (middle + half,)
     n_dummy = n_slices * ceil(w.shape[-1] // n_slices / cols)
     return middle + half, jnp.broadcast_to(jnp.asarray(middle, w.dtype), (*w.shape[:-1], n_dummy))

@@ -115,6 +115,8 @@ def settle(state: State) -> State:
     own, *others = conductances(state)
     reference = others[0] if others else None
     g = less_reference(own, reference, spec.cols, spec.mapping.n_slices)
+    if spec.mapping.encoding == "signed_cell":
+        g = g - 0.5 * (1.0 + spec.device.g_min)
     g = state.g + jax.lax.stop_gradient(g - state.g)  # straight through: what the cells did is a constant
     read_variance, shared = _variances(own, reference, state.elapsed, spec)
     return state._replace(g=g, read_variance=read_variance, shared_variance=shared)
@@ -159,7 +161,7 @@ def _write_remainders(
         sides, n_writes = _write(slice_keys, jax.random.fold_in(fault_key, i), remainder / scale, spec, 1)
         own, *others = (_conductance(side, 0.0, spec) for side in sides)
         held = less_reference(own, others[0] if others else None, spec.cols, 1)
-        if spec.mapping.encoding == "offset_digital":
+        if spec.mapping.encoding in ("offset_digital", "signed_cell"):
             held = held - 0.5 * (1.0 + spec.device.g_min)
         remainder = remainder - scale * held / span
         slices.append(sides)

@@ -83,7 +83,7 @@ def _check_backward(spec: CrossbarSpec) -> None:
     for found, what in (
         (mapping.n_slices > 1, f"mapping.n_slices={mapping.n_slices}"),
         (mapping.scaling != "tensor", f"mapping.scaling={mapping.scaling!r}"),
-        (mapping.encoding.startswith("offset"), f"mapping.encoding={mapping.encoding!r}"),
+        (not mapping.encoding.endswith("sided"), f"mapping.encoding={mapping.encoding!r}"),
         (spec.inputs.encoding != "amplitude", f"inputs.encoding={spec.inputs.encoding!r}"),
     ):
         if found:

@@ -20,7 +20,7 @@ X = jnp.asarray(RNG.normal(size=(3, 20)), jnp.float32)
 W = jnp.asarray(RNG.normal(size=(20, 5)), jnp.float32)
 EXACT = np.asarray(X, np.float64) @ np.asarray(W, np.float64)
 
-ENCODINGS = ("one_sided", "two_sided", "offset_column", "offset_digital")
+ENCODINGS = ("one_sided", "two_sided", "offset_column", "offset_digital", "signed_cell")
 LAYOUTS = [
     *(Mapping(encoding, scaling) for encoding in ENCODINGS for scaling in ("tensor", "column")),
     Mapping("one_sided", "column", n_slices=2, slice_bits=12),
@@ -65,29 +65,31 @@ def _spread_of_w(mapping: Mapping, device: Gaussian, w: np.ndarray) -> np.ndarra
 @pytest.mark.parametrize(
     ("mapping", "law", "expected"),
     [
-        (Mapping("two_sided"), "constant", lambda a, w2: 2 * a**2),
-        (Mapping("offset_digital"), "constant", lambda a, w2: 4 * a**2),
-        (Mapping("offset_column"), "constant", lambda a, w2: 8 * a**2),
-        (Mapping("one_sided"), "proportional", lambda a, w2: a**2 * w2),
-        (Mapping("offset_digital"), "proportional", lambda a, w2: a**2 * (1 + w2)),
-        (Mapping("two_sided"), "proportional", lambda a, w2: a**2 * (1 + w2) / 2),
+        (Mapping("two_sided"), "constant", lambda a, w: 2 * a**2),
+        (Mapping("offset_digital"), "constant", lambda a, w: 4 * a**2),
+        (Mapping("signed_cell"), "constant", lambda a, w: 4 * a**2),
+        (Mapping("offset_column"), "constant", lambda a, w: 8 * a**2),
+        (Mapping("one_sided"), "proportional", lambda a, w: a**2 * w**2),
+        (Mapping("offset_digital"), "proportional", lambda a, w: a**2 * (1 + w) ** 2),
+        (Mapping("two_sided"), "proportional", lambda a, w: a**2 * (1 + w**2) / 2),
     ],
 )
 def test_a_layouts_write_error_has_its_closed_form(mapping, law, expected):
     """Variance of a weight in [−1, 1] for a cell error of a (constant) or a G (proportional); |z| < 4.5 on average.
 
     Differential constant 2a², offset 4a² (Xiao et al. 2022 in one line each); a dummy column as noisy as the rest
-    doubles it. Two-sided pairs drive each cell at (1 ± w)/2: a² (1 + w²)/2. Cells stay away from zero, where a
+    doubles it. Proportional: a² w² for a pair, a² (1 + w)² with an offset, on average over signs a² (1 + w²); two-sided
+    pairs drive each cell at (1 ± w)/2: a² (1 + w²)/2. Cells stay away from zero, where a
     conductance would clip: one-sided pairs are exactly there, so only their proportional law is testable this way.
     """
-    w = RNG.uniform(-0.8, 0.8, (30, 20)).astype(np.float32)
+    w = np.random.default_rng(6).uniform(-0.8, 0.8, (30, 20)).astype(np.float32)
     w[0, 0] = 1.0
     a = 0.01
     device = Gaussian(programming_std=(a,) if law == "constant" else (0.0, a))
     error = _spread_of_w(mapping, device, w)
     z_mean = error.mean() / (error.std() / np.sqrt(error.size / (20 if "column" in mapping.encoding else 1)))
     assert abs(z_mean) < 4.5
-    ratio = (error**2).mean(0) / expected(a, w.astype(np.float64) ** 2)
+    ratio = (error**2).mean(0) / expected(a, w.astype(np.float64))
     # Columns share their dummy cells, so only rows count as independent there.
     n = 200 * w.size / (20 if "column" in mapping.encoding else 1)
     assert abs(ratio.mean() - 1) < 4.5 * np.sqrt(2 / n)
@@ -95,7 +97,7 @@ def test_a_layouts_write_error_has_its_closed_form(mapping, law, expected):
 
 def test_a_dummy_column_correlates_the_columns_of_its_tile_and_no_others():
     """Half of the write error's variance is the dummy's: correlation 1/2 within a block of 5 columns, 0 beyond."""
-    w = RNG.uniform(-0.8, 0.8, (30, 10)).astype(np.float32)
+    w = np.random.default_rng(7).uniform(-0.8, 0.8, (30, 10)).astype(np.float32)
     spec = _plain(rows=30, cols=5, mapping=Mapping("offset_column"), device=Gaussian(programming_std=(0.01,)))
     eye = jnp.eye(30)
     keys = jax.random.split(KEY, 300)
@@ -124,7 +126,7 @@ def test_digits_add_up_to_the_rounded_weight(n_slices, bits, seed):
 
 def test_slices_of_equal_quality_do_not_reduce_the_write_error_and_remainders_do():
     """Digits: variance 2a² Σ f². Remainders: deviation falls by the factor 4a or so a slice (Song et al. 2024)."""
-    w = RNG.uniform(-0.9, 0.9, (40, 30)).astype(np.float32)
+    w = np.random.default_rng(8).uniform(-0.9, 0.9, (40, 30)).astype(np.float32)
     w[0, 0] = 1.0
     a = 0.01
     device = Gaussian(programming_std=(a,))
@@ -151,6 +153,7 @@ def test_slices_of_equal_quality_do_not_reduce_the_write_error_and_remainders_do
         Mapping("two_sided"),
         Mapping("offset_column"),
         Mapping("offset_digital"),
+        Mapping("signed_cell"),
         Mapping(n_slices=2, slice_bits=3),
         Mapping("offset_column", "column", n_slices=2, residual=True),
     ],
@@ -204,7 +207,7 @@ def _oracle(rng, x, state, coefficients, n):
     else:
         planes = [(1.0, u)]
     y = np.zeros((n, x.shape[0], n_out))
-    middle = 0.5 * (1 + spec.device.g_min) if mapping.encoding == "offset_digital" else 0.0
+    middle = 0.5 * (1 + spec.device.g_min) if mapping.encoding in ("offset_digital", "signed_cell") else 0.0
     for (weight, plane), tile in itertools.product(planes, range(n_tiles)):
         lines = plane[:, tile * n_row : (tile + 1) * n_row]
         felt = np.sqrt(np.abs(lines)) if spec.inputs.encoding == "pulse_width" else lines
