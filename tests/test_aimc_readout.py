@@ -208,7 +208,7 @@ def test_gradients_pass_straight_through_inside_the_range_and_stop_outside():
     inside = np.abs(np.asarray(U)) < 1
     for readout in (UniformADC(), SARADC(), SARADC(capacitor_mismatch=0.1), RampADC()):
         errors = columns(readout) if readout.fabricate(KEY, (1, 1)) is not None else None
-        assert np.array_equal(slope(readout, KEY, U, errors), np.where(inside, 1.0, 0.0))
+        assert np.allclose(slope(readout, KEY, U, errors), inside, atol=1e-6)
 
 
 def test_the_gradient_of_a_bent_converter_is_the_slope_of_its_transfer_curve():
@@ -229,8 +229,8 @@ def test_changing_a_level_compiles_nothing_new():
         (RampADC(inl_rms=0.1), "inl_rms"),
     ):
         before = run._cache_size()
-        results = [run(replace(readout, **{name: level}), U) for level in (15.0, 63.0, jnp.float32(0.5))]
-        assert run._cache_size() == before + 2  # a plain number and a scalar array
+        results = [run(replace(readout, **{name: level}), U) for level in map(jnp.float32, (3.0, 63.0, 0.5))]
+        assert run._cache_size() == before + 1
         assert not jnp.array_equal(results[0], results[2])
 
 

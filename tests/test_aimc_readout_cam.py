@@ -1,6 +1,7 @@
 """Analog content-addressable memory: as a readout without a converter, and as a memory of decision rules."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -322,13 +323,13 @@ def test_changing_the_cells_or_the_match_width_compiles_nothing_new():
 def test_an_impossible_memory_is_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         CAM(**arguments)
-    with pytest.raises(ValueError, match="ThresholdCell.law must be linear or log, got 'cubic'"):
+    with pytest.raises(ValueError, match=r"ThresholdCell\.law must be linear or log, got 'cubic'"):
         ThresholdCell(law="cubic")
 
 
 def test_a_function_that_is_constant_or_infinite_in_its_window_is_refused():
     for function in (jnp.zeros_like, jnp.log):
-        with pytest.raises(ValueError, match="CAM.function must be finite and not constant in the window"):
+        with pytest.raises(ValueError, match=r"CAM\.function must be finite and not constant in the window"):
             _ = CAM(function=function).levels
 
 
@@ -372,8 +373,8 @@ def test_accuracy_falls_smoothly_with_threshold_noise():
     levels = (0.0, 0.03, 0.1, 0.17, 0.25, 0.35, 0.5)
     means = [np.mean([accuracy(jax.random.key(chip), jnp.float32(std)) for chip in range(4)]) for std in levels]
     assert means[0] == pytest.approx(MODEL.score(DIGITS.data[TEST], labels), abs=1e-6)
-    assert all(b < a + 0.02 for a, b in zip(means[:-1], means[1:], strict=True))
-    assert max(a - b for a, b in zip(means[:-1], means[1:], strict=True)) < 0.3
+    assert all(b < a + 0.02 for a, b in pairwise(means))
+    assert max(a - b for a, b in pairwise(means)) < 0.3
     assert means[-1] < 0.6, means
 
 

@@ -106,21 +106,20 @@ class CAM(Readout):
         rows = self.rows
         if bounds is None:
             bounds = jnp.stack([jnp.asarray(rows.lo), jnp.asarray(rows.hi)], axis=-1)
-        by_row = jnp.moveaxis(bounds, -2, 0)  # (n_rows, [n_columns,] 2)
+        los, his = (jnp.moveaxis(bounds[..., end], -1, 0) for end in (0, 1))  # (n_rows[, n_columns]), read in order
         width = None if self.match_width is None else self.match_width * (self.window[1] - self.window[0])
 
-        def search(word: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            number, bit, bound = row
+        def search(word: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
+            number, bit, lo, hi = row
             if width is None:
-                up = (x >= bound[..., 0]) & (x < bound[..., 1])
+                up = (x >= lo) & (x < hi)
             else:
-                p = jax.nn.sigmoid((x - bound[..., 0]) / width) * jax.nn.sigmoid((bound[..., 1] - x) / width)
+                p = jax.nn.sigmoid((x - lo) / width) * jax.nn.sigmoid((hi - x) / width)
                 up = uniform(jax.random.fold_in(key, number), x.shape) < p
             return word | jnp.where(up, bit, 0), None
 
-        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), by_row)
-        unroll = 16 if width is None else 1  # several rows a pass keep the words in registers
-        word = jax.lax.scan(search, jnp.zeros(x.shape, jnp.int32), numbered, unroll=unroll)[0]
+        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), los, his)
+        word = jax.lax.scan(search, jnp.zeros(x.shape, jnp.int32), numbered)[0]
         if self.code == "gray":
             for shift in (1, 2, 4, 8):
                 word = word ^ (word >> shift)

@@ -51,9 +51,7 @@ class IntegrateAndFire(Readout):
         if errors is not None:
             packets = packets * (1.0 + jnp.where(u > 0, errors[..., 0], errors[..., 1]))
         if self.start == "carried":
-            up_key, down_key = jax.random.split(key)
-            up = _fire_in_turn(up_key, jnp.where(u > 0, packets, 0.0))
-            count = jnp.where(u > 0, up, _fire_in_turn(down_key, jnp.where(u > 0, 0.0, packets)))
+            count = _fire_in_turn(key, packets, u > 0)
         elif self.start == "random":
             count = jnp.floor(packets + uniform(key, u.shape))
         else:
@@ -64,8 +62,8 @@ class IntegrateAndFire(Readout):
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: Float[Array, "..."]
     ) -> Float[Array, "*batch n_columns"]:
         """The net count over `max_count`, times `unit`. Random: the charge at the start, where it is."""
-        level = self._net(key, jax.lax.stop_gradient(u), errors) / self.max_count
-        return straight_through(level, jnp.clip(u, -1.0, 1.0)) * unit
+        net = self._net(key, jax.lax.stop_gradient(u), errors)
+        return straight_through(net, jnp.clip(u, -1.0, 1.0) * self.max_count) * (unit / self.max_count)
 
     def codes(
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: PerColumn = 1.0
@@ -78,16 +76,16 @@ class IntegrateAndFire(Readout):
         return Counts(pulses=n * int(self.max_count))
 
 
-def _fire_in_turn(key: Array, packets: Array) -> Array:
-    """Packets fired by each read of a row of reads that share one integrator a column."""
+def _fire_in_turn(key: Array, packets: Array, positive: Array) -> Array:
+    """Packets fired by each of a row of reads, of which the positive and the others charge an integrator each."""
     in_order = packets.reshape(-1, packets.shape[-1])
-    fractions = in_order - jnp.floor(in_order)
-    fractions = fractions.at[0].add(uniform(key, in_order.shape[1:]))
 
-    # Residues add modulo one packet, which keeps full precision however many reads there are.
-    def add(a: Array, b: Array) -> Array:
-        return (a + b) % 1.0
+    def charge(held: Array, arriving: tuple[Array, Array]) -> tuple[Array, Array]:
+        amount, up = arriving
+        total = jnp.where(up, held[0], held[1]) + amount
+        fired = jnp.floor(total)
+        left = total - fired
+        return jnp.stack([jnp.where(up, left, held[0]), jnp.where(up, held[1], left)]), fired
 
-    left = jax.lax.associative_scan(add, fractions % 1.0)
-    before = jnp.concatenate([(left[:1] - in_order[:1]) % 1.0, left[:-1]])
-    return jnp.round(in_order + before - left).reshape(packets.shape)
+    start = uniform(key, (2, in_order.shape[-1]))
+    return jax.lax.scan(charge, start, (in_order, positive.reshape(in_order.shape)))[1].reshape(packets.shape)

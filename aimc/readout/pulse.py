@@ -64,9 +64,11 @@ class ChargeToPulse(Readout):
     ) -> Float[Array, "*batch n_columns"]:
         """The (counted) width times `unit`. Random: jitter."""
         width = self._width(key, jax.lax.stop_gradient(u))
-        if self.n_levels is not None:
-            width = jnp.round(width * self._top()) / self._top()
-        return straight_through(width, jnp.clip(u, -1.0 if self.signed else 0.0, 1.0)) * unit
+        smooth = jnp.clip(u, -1.0 if self.signed else 0.0, 1.0)
+        if self.n_levels is None:
+            return straight_through(width, smooth) * unit
+        top = self._top()
+        return straight_through(jnp.round(width * top), smooth * top) * (unit / top)
 
     def codes(
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: PerColumn = 1.0
