@@ -23,8 +23,8 @@ import aimc
 from aimc import forest, readout
 from aimc.cam import ThresholdCell
 
-SIZES = [(512, 64)]
-ROUNDS = 15
+SIZES = [(512, 64), (512, 1024), (1024, 64)]
+ROUNDS = 9
 NOISE = 0.04
 INPUT_RANGE = 3.0
 

@@ -10,7 +10,9 @@ import scipy.integrate
 import scipy.optimize
 import scipy.stats
 
-from aimc.readout import CAM, SARADC, RampADC, UniformADC, calibrate
+import aimc
+from aimc.cam import ThresholdCell
+from aimc.readout import CAM, SARADC, ChargeToPulse, Comparator, IntegrateAndFire, RampADC, UniformADC, calibrate
 from aimc.readout.adc import INL_HARMONICS, inl_coefficients, smooth_inl
 from aimc.readout.base import Readout
 from aimc.readout.calibration import clipped_mse, lossless_bits, optimal_clip
@@ -253,3 +255,37 @@ def test_conversions_and_clock_ticks_are_counted():
 def test_impossible_resolutions_are_refused(kind, bits):
     with pytest.raises(ValueError, match=f"{kind.__name__}.bits must be a whole number of bits from 2 to 16"):
         kind(bits=bits)
+
+
+X = jax.random.uniform(jax.random.key(1), (20, 48), minval=-1.0)
+W = jax.random.normal(jax.random.key(2), (48, 5))
+
+
+def product(readout, rows):
+    spec = aimc.crossbar(rows=rows, cols=8, dac_bits=None, input_range=1.0, readout=readout)
+    state = jax.jit(aimc.program)(KEY, W, spec)
+    return jax.jit(aimc.mvm)(KEY, X, state), jnp.max(jnp.abs(W))
+
+
+@pytest.mark.parametrize(
+    "readout",
+    [
+        UniformADC(), SARADC(), RampADC(), CAM(), ChargeToPulse(signed=True, n_levels=128.0),
+        IntegrateAndFire(start="half"), SARADC(capacitor_mismatch=0.01), CAM(cell=ThresholdCell(mismatch=1e-3)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_behind_an_array_of_two_tiles_the_sums_are_right_to_the_steps_of_the_readout(readout):
+    y, w_max = product(readout, rows=24)
+    step = 10.0 * w_max / 127  # full scale is ten fully-on cells
+    # Half a step a tile; mismatch of one unit in a hundred and thresholds off by an eighth of a step add less than one.
+    is_exact = readout.fabricate(KEY, (1, 1)) is None
+    assert jnp.max(jnp.abs(y - X @ W)) < 2 * step * (0.51 if is_exact else 1.5)
+
+
+def test_behind_an_array_a_function_sees_the_sum_in_its_own_units_and_a_sign_has_none():
+    exact = X @ W
+    y, _ = product(CAM(function=jnp.tanh, window=(-3.0, 3.0)), rows=48)
+    assert jnp.max(jnp.abs(y - jnp.tanh(jnp.clip(exact, -3, 3)))) < 2 / 255 * 0.51
+    y, _ = product(Comparator(), rows=48)
+    assert jnp.array_equal(y, jnp.sign(exact))

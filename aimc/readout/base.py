@@ -10,7 +10,10 @@ from aimc.counts import Counts
 from aimc.devices.base import Level, static
 
 # Loose at run time for the reason given at `Level`.
-PerColumn = float | Float[Array, "..."] if TYPE_CHECKING else Any
+if TYPE_CHECKING:
+    PerColumn = float | Float[Array, "..."]
+else:
+    PerColumn = Any
 """A level that may differ from column to column: a plain number, a scalar or (n_columns,)."""
 
 
