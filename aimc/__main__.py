@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from cost_bridge.cli import check_seed, run
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,8 @@ class Sweep:
     """Programming error of a cell, as a fraction of its largest conductance."""
     seed: int = 0
     """Root of all randomness."""
+    plot: Path | None = None
+    """An HTML page with the curves."""
     json: bool = False
     """Print JSON instead of a table."""
 
@@ -192,6 +197,7 @@ def _vary(options: Sweep) -> None:
         except KeyboardInterrupt:
             _say_what_is_kept(options)
             raise
+    _plot(options, results, list(axes))
     if options.json:
         print(json.dumps(results.to_dict(), default=str))
         return
@@ -206,6 +212,16 @@ def _vary(options: Sweep) -> None:
     Console().print(table)
     if options.out:
         print(f"Kept in {options.out}; open it with xarray.open_zarr.")
+
+
+def _plot(options: Sweep, results: "xarray.Dataset", axes: list[str]) -> None:
+    if options.plot is None:
+        return
+    from aimc.figures import sweep_figure, write_page
+
+    array = options.array or "a plain array"
+    write_page(sweep_figure(results, axes, f"Digits on {array}, {options.seeds} training runs"), options.plot)
+    print(f"wrote {options.plot}", file=sys.stderr)
 
 
 def _say_what_is_kept(options: Sweep) -> None:
@@ -238,6 +254,7 @@ def _sweep(options: Sweep) -> None:
         except KeyboardInterrupt:
             _say_what_is_kept(options)
             raise
+    _plot(options, results, ["read_noise", "adc_bits"])
     if options.json:
         print(json.dumps(results.to_dict(), default=str))
         return
