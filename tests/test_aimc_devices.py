@@ -175,13 +175,17 @@ def falcone(acceptance):
 
 SONOS_A = (19.887, 25.591, 28.728, 31.043, 33.762, 34.579)
 SONOS_B = (176.31, 186.86, 193.57, 198.90, 204.77, 207.34)
-SONOS_DRIFT_AT_800_NA = (0.0, -24.8491, -28.8998, -32.7491, -35.3974, -37.8640)
-"""The drift polynomials of CrossSim at 800 nA, evaluated in float64 elsewhere."""
+SONOS_DRIFT = {
+    0.25: (0.0, -13.102, -13.624, -15.366, -16.047, -17.373),
+    0.5: (0.0, -24.852, -28.901, -32.754, -35.404, -37.862),
+    1.0: (0.0, -38.921, -45.893, -54.916, -60.169, -60.350),
+}
+"""The drift polynomials of CrossSim at 400, 800 and 1400 nA (where they are held), 0 to 5 days, in nA, evaluated in
+float64 apart from our code."""
 
 
 def sonos_law(g, t, power):
-    assert g in (0.0, 0.5)
-    drift = SONOS_DRIFT_AT_800_NA if g else (0.0, 0.68365, 0.660925, 1.15821, 0.872216, 1.15294)
+    drift = SONOS_DRIFT[g]
     means = 1600.0 * g + np.array(drift)
     stds = np.array(SONOS_A) * (1 - np.exp(-means / np.array(SONOS_B)))
     days = np.arange(6)
@@ -246,7 +250,7 @@ LAWS = {
         (50 / 225, 0.6, 1.0),
         (0.0, 1.0, 1e6),
     ),
-    "sonos": (sonos_law, (0.0, 0.5, 0.5), (0.0, 1.5 * DAY, 30 * DAY)),
+    "sonos": (sonos_law, (0.25, 0.5, 1.0), (0.0, 1.5 * DAY, 30 * DAY)),
     "taox": (trap_law(None, 1.0, 1.0), (0.01, 0.3, 1.0), (0.0, 0.3, 100.0)),
     "taox_emptied": (trap_law(0.0, 0.5, 2.0), (0.01, 0.3, 1.0), (0.0, 0.3, 100.0)),
     "capacitor": (capacitor_law, (0.0, 0.3, 1.0), (0.0, 1e-3, 1e-2)),

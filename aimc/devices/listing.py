@@ -51,12 +51,11 @@ def describe(name: str) -> dict[str, Any]:
     key = jax.random.key(0)
     full = float(device.g_max) * 1e6
     targets = np.maximum(np.asarray(TARGETS), float(device.g_min))
-    _, std = jax.jit(written)(key, device, jnp.asarray(targets, jnp.float32))
-    at_times = jax.jit(readings)
-    drift = {}
-    for label, seconds in TIMES_S.items():
-        mean, spread = at_times(key, device, jnp.asarray(targets, jnp.float32), seconds)
-        drift[label] = {"mean_us": _rounded(mean * full), "std_us": _rounded(spread * full)}
+    std, means, spreads = _table(key, device, jnp.asarray(targets, jnp.float32), jnp.asarray(list(TIMES_S.values())))
+    drift = {
+        label: {"mean_us": _rounded(mean * full), "std_us": _rounded(spread * full)}
+        for label, mean, spread in zip(TIMES_S, means, spreads, strict=True)
+    }
     return {
         "name": name,
         "law": " ".join((getdoc(DEVICES[name]) or "").split()),
@@ -68,6 +67,14 @@ def describe(name: str) -> dict[str, Any]:
         "programming_std_us": _rounded(std * full),
         "after": drift,
     }
+
+
+@jax.jit
+def _table(
+    key: Key[Array, ""], device: Device, targets: Float[Array, " targets"], times: Float[Array, " times"]
+) -> tuple[Float[Array, " targets"], Float[Array, "times targets"], Float[Array, "times targets"]]:
+    means, spreads = jax.lax.map(lambda seconds: readings(key, device, targets, seconds), times)
+    return written(key, device, targets)[1], means, spreads
 
 
 def _rounded(values: Any) -> list[float]:
