@@ -20,7 +20,7 @@ class Compare:
     """A satisfiable DIMACS formula for the k-SAT row. Default: a random one, n = 250, ratio 4.2."""
     gpu: str = "h100"
     """The GPU: a section of the rate table, see `cost-bridge rates`."""
-    number_format: Literal["bf16", "fp8"] = "bf16"
+    number_format: Literal["bf16", "fp16", "fp8"] = "bf16"
     """Format of the GPU's products. FP8 doubles its peak; whether a step still learns in it is not measured here."""
     boundary: Literal["array", "chip", "wall plug"] = "wall plug"
     """What the printed table includes; JSON always has all three."""

@@ -9,12 +9,32 @@ from typing import Any, NamedTuple
 
 from .events import BOUNDARIES
 from .machines import Machine, machines, own_rates
+from .price import smaller
 from .rates import load, table, tables
-from .uncertainty import Quantiles, Rate, check, medians, monte_carlo, shares, tornado, weakest
+from .uncertainty import (
+    EVIDENCE,
+    Quantiles,
+    Rate,
+    check,
+    medians,
+    probability_above,
+    propagate,
+    quantiles,
+    shares,
+    sobol,
+    tornado,
+    weakest,
+)
 from .work import Workload
 
 MATTERS = 0.05
 """A rate that moves less than this share of the joules is not named as evidence."""
+
+SHARED = {
+    "small digital operations, one estimate": {"reram.digital_op_pj": 1.0, "capacitor.digital_op_pj": 1.0},
+    "on-chip buffers, one source": {"reram.buffer_pj_per_byte": 1.0, "capacitor.buffer_pj_per_byte": 1.0},
+}
+"""Rates of two chips that are one number of one source: their doubt is the same doubt."""
 
 Cell = tuple[str, str, str]
 """Hardware, boundary, and what: joules, seconds, dollars or ratio."""
@@ -56,9 +76,9 @@ def evaluate(
 ) -> Evaluation:
     """Price `workload` on the GPU (at its batch and at the saturating one), on what was measured, and on its chips.
 
-    ratio is joules of the best digital machine over joules here, at the same boundary; best means fewest joules at
-    the wall plug (at a boundary which that machine does not have, the best of those that do; where none has it,
-    there is no ratio). Joules and seconds are medians; seconds and dollars are of the whole unit and repeat at every
+    ratio is joules of the best digital machine over joules here, at the same boundary; best means fewest joules there
+    in the same draw, so the doubt about which one it is counts too (where no digital machine has the boundary, there
+    is no ratio). Joules and seconds are medians; seconds and dollars are of the whole unit and repeat at every
     boundary. Dollars are the device's price spread over its working life plus electricity; for analog they are a
     range (its silicon has no market price) and never enter the ratio. evidence is the weakest class, and source the
     sources, of the rates that move at least 5 % of the joules. `overrides` replaces rates by name, such as a
@@ -67,23 +87,27 @@ def evaluate(
     rates = _rates(workload, gpu, overrides or {})
     base = medians(rates)
     columns = machines(workload, tables(base), gpu=gpu, number_format=number_format)
-    baselines = _baselines(columns, base)
 
-    def outputs(values: Mapping[str, float]) -> dict[Cell, float]:
-        return _outputs(columns, baselines, values)
+    def outputs(values: Mapping[str, Any]) -> dict[Cell, Any]:
+        return _outputs(columns, values)
 
-    spread = monte_carlo(outputs, rates, draws=draws, seed=seed)
+    drawn = propagate(outputs, rates, draws=draws, seed=seed, shared=SHARED)
+    spread = {cell: quantiles(values) for cell, values in drawn.outputs.items()}
     moved_by = shares(outputs, rates)
     at_medians = outputs(base)
+    baselines = _baselines(columns, drawn.outputs)
     rows, details = [], []
     for machine in columns:
         for boundary in machine.boundaries:
-            matters = _that_matter(moved_by[machine.hardware, boundary, "joules"])
+            share = moved_by[machine.hardware, boundary, "joules"]
+            matters = _that_matter(share)
             rows.append(_row(workload, machine, boundary, spread, [rates[name] for name in matters]))
+            ratio = drawn.outputs.get((machine.hardware, boundary, "ratio"))
             is_baseline = machine.hardware == baselines.get(boundary)
-            ratio_drivers = []
+            ratio_drivers, indices = [], {}
             if boundary == "wall plug" and not is_baseline:
                 ratio_drivers = tornado(_only(outputs, (machine.hardware, boundary, "ratio")), rates)[:10]
+                indices = sobol(ratio, {swing.rate: drawn.inputs[swing.rate] for swing in ratio_drivers[:8]})
             details.append(
                 {
                     "workload": workload.name,
@@ -95,8 +119,11 @@ def evaluate(
                     "seconds_90": _interval(spread[machine.hardware, boundary, "seconds"]),
                     "items": dict(machine.cost(tables(base), boundary).items),
                     "ratio_at_medians": at_medians.get((machine.hardware, boundary, "ratio")),
+                    "probability_above_1": None if ratio is None else probability_above(ratio, 1.0),
                     "matters": matters,
+                    "evidence_shares": _evidence_shares(share, rates),
                     "tornado": [swing._asdict() for swing in ratio_drivers],
+                    "sobol": [{"rate": name, "index": index} for name, index in indices.items()],
                 }
             )
     return Evaluation(rows, details, rates)
@@ -116,37 +143,51 @@ def _rates(workload: Workload, gpu: str, overrides: Mapping[str, Rate]) -> dict[
     return chosen | {name: rate for name, rate in overrides.items() if name in chosen} | own_rates(workload)
 
 
-def _baselines(columns: Sequence[Machine], base: Mapping[str, float]) -> dict[str, str]:
-    """The digital machine with the fewest joules at the wall plug, of those that have a boundary, by boundary."""
-    at_median = tables(base)
-    wall_j = {one.hardware: one.cost(at_median, "wall plug").energy_j for one in columns if one.is_digital}
-    found = {}
-    for boundary in BOUNDARIES:
-        candidates = [one.hardware for one in columns if one.is_digital and boundary in one.boundaries]
-        if candidates:
-            found[boundary] = min(candidates, key=lambda hardware: wall_j[hardware])
-    return found
-
-
-def _outputs(
-    columns: Sequence[Machine], baselines: Mapping[str, str], values: Mapping[str, float]
-) -> dict[Cell, float]:
+def _outputs(columns: Sequence[Machine], values: Mapping[str, Any]) -> dict[Cell, Any]:
     draw = tables(values)
-    found: dict[Cell, float] = {}
+    found: dict[Cell, Any] = {}
+    best: dict[str, Any] = {}
     for machine in columns:
         for boundary in machine.boundaries:
             cost = machine.cost(draw, boundary)
             found[machine.hardware, boundary, "joules"] = cost.energy_j
             found[machine.hardware, boundary, "seconds"] = cost.time_s
+            if machine.is_digital:
+                best[boundary] = smaller(best[boundary], cost.energy_j) if boundary in best else cost.energy_j
         wall_j = found[machine.hardware, "wall plug", "joules"]
         seconds = found[machine.hardware, "wall plug", "seconds"]
         found[machine.hardware, "wall plug", "dollars"] = machine.dollars(draw, wall_j, seconds)
     for machine in columns:
         for boundary in machine.boundaries:
-            if boundary in baselines:
-                best_j = found[baselines[boundary], boundary, "joules"]
-                found[machine.hardware, boundary, "ratio"] = best_j / found[machine.hardware, boundary, "joules"]
+            if boundary in best:
+                found[machine.hardware, boundary, "ratio"] = (
+                    best[boundary] / found[machine.hardware, boundary, "joules"]
+                )
     return found
+
+
+def _baselines(columns: Sequence[Machine], outputs: Mapping[Cell, Any]) -> dict[str, str]:
+    """By boundary, the digital machine that has the fewest joules there in more draws than any other."""
+    found = {}
+    for boundary in BOUNDARIES:
+        often = {
+            one.hardware: probability_above(outputs[one.hardware, boundary, "ratio"], 1 - 1e-12)
+            for one in columns
+            if one.is_digital and boundary in one.boundaries
+        }
+        if often:
+            found[boundary] = max(often, key=lambda hardware: often[hardware])
+    return found
+
+
+def _evidence_shares(share: Mapping[str, float], rates: Mapping[str, Rate]) -> list[dict[str, Any]]:
+    """How much of the joules rests on each class: its rates' part of all elasticities, model-form terms left out."""
+    by_class = dict.fromkeys(EVIDENCE, 0.0)
+    for name, part in share.items():
+        if not name.startswith("model_form."):
+            by_class[rates[name].evidence] += part
+    whole = sum(by_class.values())
+    return [{"evidence": name, "share": part / whole} for name, part in by_class.items() if part > 0]
 
 
 def _only(outputs: Any, cell: Cell) -> Any:

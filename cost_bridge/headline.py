@@ -23,13 +23,21 @@ def headline(results: Mapping[str, Any]) -> str:
         (detail["workload"], detail["hardware"]): "digital" if detail["is_digital"] else "analog"
         for detail in results.get("details", [])
     }
+    parts = {
+        (detail["workload"], detail["hardware"], detail["boundary"]): detail.get("evidence_shares", [])
+        for detail in results.get("details", [])
+    }
     for workload in workloads(results):
         rows = [row for row in results["rows"] if row["workload"] == workload]
         body.append(
             f'<tr class="work"><td colspan="7">{escape(workload)} <small>{escape(rows[0]["unit"])}</small></td></tr>'
         )
         body += [
-            _row(row, kinds.get((workload, row["hardware"]), "digital"))
+            _row(
+                row,
+                kinds.get((workload, row["hardware"]), "digital"),
+                parts.get((workload, row["hardware"], boundary), []),
+            )
             for boundary in reversed(BOUNDARIES)
             for row in rows
             if row["boundary"] == boundary
@@ -42,15 +50,16 @@ def headline(results: Mapping[str, Any]) -> str:
 <th>0.01× to 1000×</th><th>weakest evidence</th></tr></thead><tbody>
 {"".join(body)}
 </tbody></table></div>
-<p class="soft">A ratio above 1 means fewer joules than the best digital machine of that unit of work, the one with the
-fewest joules at the wall plug; below it stands the 90 % interval. At the
+<p class="soft">A ratio above 1 means fewer joules than the best digital machine of that unit of work at the same
+boundary, whichever it is in a draw; below it stands the 90 % interval. The weakest class of evidence comes with the
+part of the joules that rests on it. At the
 saturating batch one pass does the work of many units, such as one optimiser step of a batch many times as large; a
 unit's share of it is shown, which is less than a step of its own would cost. Dollars are electricity and the device's
 price over its working life; for an analog array they are
 a range, because its silicon has no market price, and they are not part of the ratio.</p>"""
 
 
-def _row(row: Mapping[str, Any], kind: str) -> str:
+def _row(row: Mapping[str, Any], kind: str, parts: Sequence[Mapping[str, Any]]) -> str:
     hidden = "" if row["boundary"] == "wall plug" else " hidden"
     if row["ratio"] is None:
         ratio, span = '<span class="soft">no digital machine here</span>', ""
@@ -72,7 +81,7 @@ def _row(row: Mapping[str, Any], kind: str) -> str:
         f'<td class="number" data-label="cost">{_two_lines(row["dollars"])}</td>'
         f'<td class="number" data-label="best digital ÷ this">{ratio}</td><td>{span}</td>'
         f'<td data-label="weakest evidence"><span class="badge {row["evidence"]}" title="{escape(row["source"])}">'
-        f"{row['evidence']}</span></td></tr>\n"
+        f"{labels.evidence(row['evidence'], parts)}</span></td></tr>\n"
     )
 
 

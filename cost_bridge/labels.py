@@ -1,7 +1,8 @@
 """How the terminal and the page say things: numbers with SI prefixes, names of items, boundaries and evidence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BOUNDARY_TEXT = {
     "array": "array: the arithmetic alone (cells, converters, digital operations)",
@@ -108,6 +109,12 @@ def times(ratio: float) -> str:
     return f"{significant(ratio, 2)}×"
 
 
+def evidence(weakest: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """The weakest class of a cell and how much of its joules rests on that class: 'assumption 38 %'."""
+    share = next((part["share"] for part in parts if part["evidence"] == weakest), None)
+    return weakest if share is None else f"{weakest} {100 * share:.0f} %"
+
+
 def interval(bounds: Sequence[float]) -> str:
     """A 90 % interval of ratios."""
     return f"{significant(bounds[0], 2)} to {significant(bounds[1], 2)}"
@@ -154,7 +161,7 @@ def rate_text(name: str) -> str:
     if table == "workload" and key.endswith("_repeats"):
         return f"steps on the {_OWNERS.get(key[:-8], key[:-8])} array for one digital step"
     family, _, member = table.partition(".")
-    owner = member.upper() if family == "gpu" else member or _OWNERS.get(table, table)
+    owner = member.upper().replace("_", " ") if family == "gpu" else member or _OWNERS.get(table, table)
     words, unit = key.split("_"), ""
     if "per" in words[1:] and words[words.index("per") - 1] in _UNITS:
         at = words.index("per") - 1

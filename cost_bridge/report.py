@@ -192,7 +192,7 @@ def _evidence(results: Mapping[str, Any]) -> str:
         )
     return f"""<h2>What was measured, what is assumed, how sure we are</h2>
 <p>Every number rests on rates, and every rate has a class of evidence. A cell of the table carries the weakest class
-among the rates that move at least 5 % of its joules.</p>
+among the rates that move at least 5 % of its joules, and the part of the joules that rests on that class.</p>
 <dl>{classes}</dl>
 <p>A rate is a lognormal belief: half below its median, 5 % below the lower end of its range and 5 % above the upper.
 All machines are evaluated in the same random draw, so electricity, cooling and the GPU's energy per operation

@@ -18,6 +18,11 @@ def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
     parts = [_plain(f"Joules per unit of work, {labels.BOUNDARY_TEXT[boundary]}.", "bold")]
     for workload in dict.fromkeys(row["workload"] for row in results["rows"]):
         rows = [row for row in results["rows"] if row["workload"] == workload and row["boundary"] == boundary]
+        parts_of = {
+            detail["hardware"]: detail.get("evidence_shares", [])
+            for detail in results.get("details", [])
+            if detail["workload"] == workload and detail["boundary"] == boundary
+        }
         table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
         table.title = _plain(f"{workload}: {rows[0]['unit']}", "bold")
         for name in ("hardware", "energy", "time", "cost", "fewer joules", "90 %", "evidence"):
@@ -31,7 +36,7 @@ def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
                 labels.money(row["dollars"]),
                 labels.times(row["ratio"]) if has_ratio else "",
                 labels.interval(row["interval_90"]) if has_ratio else "",
-                row["evidence"],
+                labels.evidence(row["evidence"], parts_of.get(row["hardware"], [])),
             )
         parts.append(table)
     parts.append(
@@ -39,7 +44,8 @@ def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
             "fewer joules: joules of the best digital machine over joules here (1.0× is that machine), with its 90 % "
             "interval. At the saturating batch one pass does the work of many units, and a unit's share is shown. "
             "Cost is the device spread over its working life plus electricity; on the arrays a range that rests on an "
-            "assumed price of silicon, and never part of a ratio."
+            "assumed price of silicon, and never part of a ratio. evidence: the weakest class of any rate that moves "
+            "5 % of the joules, and how much of them rests on that class."
         )
     )
     return Group(*parts)

@@ -134,7 +134,7 @@ def test_the_kernels_of_a_step_hold_the_operations_of_the_step() -> None:
     assert sum(op.flops for op in ops) == flops.step_flops(shape, 3).total
     pointwise = 30 * 4 * 64 * 3 * 32
     assert sum(op.vector_flops for op in ops) == pointwise + 12 * flops.parameters(shape)
-    with pytest.raises(ValueError, match=r"there is no table 'models.gpt9'; known tables are models.gpt3"):
+    with pytest.raises(ValueError, match=r"there is no table 'models.gpt9'; known tables are .*models.gpt3"):
         flops.model("gpt9")
 
 
@@ -310,7 +310,8 @@ def test_every_rate_moves_some_number_of_the_table() -> None:
     rates = {
         name: rate
         for name, rate in load().items()
-        if not name.startswith(("models.", "gpu.")) or name.startswith("gpu.h100.")
+        if name.startswith(("gpu.h100.", "reram.", "capacitor.", "cpu.", "economics.", "model_form."))
+        and name not in ("gpu.h100.peak_int8_tops", "gpu.h100.link_gb_per_s")  # in the ledger and the table of devices
     }
     base = medians(rates | own_rates(small))
     runs = [(small, "bf16"), (large, "bf16"), (binary, "bf16"), (small, "fp8")]
@@ -363,7 +364,7 @@ def test_dollars_are_the_device_over_its_working_life_and_electricity() -> None:
 
 
 def test_an_unknown_gpu_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"there is no table 'gpu.tpu'; known tables are gpu.a100, gpu.b200, gpu.h100"):
+    with pytest.raises(ValueError, match=r"there is no table 'gpu.tpu'; known tables are gpu.a100, .*gpu.h100"):
         table(BASE, "gpu.tpu")
 
 

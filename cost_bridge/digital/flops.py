@@ -41,7 +41,11 @@ class StepFlops(NamedTuple):
 
 def model(name: str) -> Transformer:
     """A published shape from models.toml, such as 'gpt3'. Raises ValueError naming the known ones."""
-    shape = table(tables(load()), f"models.{name}")
+    found = tables(load())
+    shape = table(found, f"models.{name}")
+    if missing := [field for field in Transformer._fields if field not in shape]:
+        whole = [one for one in found if one.startswith("models.") and set(Transformer._fields) <= set(found[one])]
+        raise ValueError(f"models.{name} has no {', '.join(missing)}; with a whole shape there are {', '.join(whole)}")
     return Transformer(*(int(shape[field].value) for field in Transformer._fields))
 
 

@@ -33,7 +33,7 @@ def peak_flops(gpu: Mapping[str, Number], number_format: str) -> Number:
     """Dense peak in FLOP/s. `gpu` is one section of gpu.toml, at some value of each rate."""
     key = f"peak_{number_format}_tflops"
     if key not in gpu:
-        peaks = {name for name in gpu if name.startswith("peak_")} - {"peak_vector_tflops"}
+        peaks = {name for name in gpu if name.startswith("peak_") and name.endswith("_tflops")} - {"peak_vector_tflops"}
         known = ", ".join(sorted(name[5:-7] for name in peaks))
         raise ValueError(f"number_format must be one that this GPU has ({known}), got {number_format!r}")
     return gpu[key] * 1e12
