@@ -109,42 +109,52 @@ def _presets(options: Presets) -> None:
 
 def _devices(options: Devices) -> None:
     from aimc.devices import DEVICES
-    from aimc.devices.listing import describe
+    from aimc.devices.listing import describe, named
 
-    names = options.names or (() if options.csv else tuple(DEVICES))
-    described = [describe(name) for name in names]
+    chosen = {name: named(name) for name in options.names or (() if options.csv else tuple(DEVICES))}
+    described = [describe(name) for name in chosen]
+    written = []
     if options.csv:
-        from aimc.devices.listing import describe_device
+        from aimc.devices.figures import fit_figure
         from aimc.devices.measured import measured
+        from aimc.devices.points import read_points
+        from aimc.figures import write_page
 
-        described.append(describe_device(options.csv.name, measured(options.csv), f"fitted to {options.csv}"))
-    written = _draw(options) if options.plots else []
+        own = measured(options.csv)
+        described.append(describe(options.csv.name, own))
+        if options.plots:
+            written.append(options.plots / f"{options.csv.stem}-fit.html")
+            write_page(fit_figure(own, read_points(options.csv)), written[0])
+            chosen[options.csv.stem] = own
+    if options.plots:
+        from aimc.devices.figures import write_figures
+
+        written += write_figures(options.plots, chosen)
     if options.json:
         print(json.dumps({"devices": described}, indent=2))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("cell", "range, µS", "spread of a write, µS", "after a day", "evidence", "what it is", show_lines=True)
+    table = Table("cell", "range", "spread of a write", "half on, after a day", "evidence", "source", title="Conductances in µS")
     for one in described:
-        day = one["after"]["1 day"]
+        day, middle = one["after"]["1 day"], len(one["target_us"]) // 2
         table.add_row(
             one["name"],
-            f"{one['g_min_us']:g} to {one['g_max_us']:g}",
-            "\n".join(f"{s:.3g} at {g:.3g}" for g, s in zip(one["target_us"], one["programming_std_us"], strict=True)),
-            "\n".join(f"{m:.3g} ± {s:.2g}" for m, s in zip(day["mean_us"], day["std_us"], strict=True)),
+            f"{one['g_min_us']:g} – {one['g_max_us']:g}",
+            ", ".join(f"{one['programming_std_us'][i]:.2g}" for i in (0, middle, -1)),
+            f"{one['target_us'][middle]:.3g} → {day['mean_us'][middle]:.3g} ± {day['std_us'][middle]:.2g}",
             one["evidence"],
-            f"{one['law']} [dim]{one['source']}[/dim]",
+            one["source"],
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print("[dim]Spread of a write: at the least conductance, half on, fully on.[/dim]")
+    for one in described if options.names or options.csv else ():
+        console.print(f"\n[bold]{escape(one['name'])}[/bold]: {escape(one['law'])}")
     for path in written:
         print(f"wrote {path}")
-
-
-def _draw(options: Devices) -> list[Path]:
-    from aimc.devices.figures import write_figures
-
-    return write_figures(options.plots, options.names, options.csv)
 
 
 def _progress_bar():

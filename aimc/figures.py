@@ -36,7 +36,7 @@ def sweep_figure(results: "xarray.Dataset", axes: Sequence[str], title: str) -> 
                 line={"color": colour, "dash": DASHES[i % len(DASHES)]},
             )
     name = "age of the chip, seconds (leftmost: fresh)" if is_log and np.any(x == 0) else escape(across)
-    picture.update_layout(template="plotly_white", title=escape(title), yaxis_title="test accuracy, %")
+    picture.update_layout(template="plotly_white", title=escape(title), yaxis_title="test accuracy, %", height=420)
     picture.update_xaxes(title=name, **({"type": "log", "exponentformat": "power"} if is_log else {}))
     return picture
 
@@ -45,5 +45,5 @@ def write_page(picture: Any, path: Path) -> None:
     """One self-contained HTML page, written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    picture.write_html(partial, include_plotlyjs=True, full_html=True)
+    picture.write_html(partial, include_plotlyjs=True, full_html=True, config={"displaylogo": False})
     partial.replace(path)

@@ -1,6 +1,7 @@
 """Pictures of the technologies: programming noise against the target, and what time does to three targets."""
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aimc.devices.base import Device
 from aimc.devices.listing import readings, written
 from aimc.devices.measured import Measured
 from aimc.devices.points import Point
+from aimc.figures import write_page
 
 COLOURS = ("#0f8b8d", "#d4762c", "#5b6b83")
 BANDS = ("rgba(15,139,141,0.18)", "rgba(212,118,44,0.18)", "rgba(91,107,131,0.18)")
@@ -77,7 +79,7 @@ def fit_figure(device: Measured, points: Sequence[Point]) -> Any:
             picture.add_scatter(
                 x=g, y=values, mode="markers", marker_color=colour, legendgroup=label, showlegend=False, row=1, col=col
             )
-    picture.update_layout(template="plotly_white", title=device.source)
+    picture.update_layout(template="plotly_white", title=escape(device.source), height=420)
     picture.update_xaxes(title="target (µS)")
     picture.update_yaxes(title="µS")
     return picture
@@ -89,13 +91,13 @@ def write_figures(folder: Path, devices: dict[str, Device]) -> list[Path]:
     pages = []
     for name, device in devices.items():
         page = folder / f"{name}.html"
-        figure(name, device).write_html(page, include_plotlyjs=True, full_html=True)
+        write_page(figure(name, device), page)
         pages.append(page)
     return pages
 
 
 def _axes(picture: Any, name: str) -> None:
-    picture.update_layout(template="plotly_white", title=name, legend={"orientation": "h", "y": -0.2})
+    picture.update_layout(template="plotly_white", title=escape(name), height=420, legend={"orientation": "h", "y": -0.28})
     picture.update_xaxes(title="target (µS)", row=1, col=1)
     picture.update_yaxes(title="standard deviation (µS)", rangemode="tozero", row=1, col=1)
     picture.update_xaxes(title="seconds since programming", type="log", exponentformat="power", row=1, col=2)

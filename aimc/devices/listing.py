@@ -40,14 +40,21 @@ def written(
     return jnp.mean(g, axis=0), jnp.std(g, axis=0)
 
 
-def describe(name: str) -> dict[str, Any]:
-    """One technology as plain values that JSON can hold; conductances in µS, spreads by sampling 8192 cells.
+def named(name: str) -> Device:
+    """The device of that name. Raises ValueError listing the known ones."""
+    if name not in DEVICES:
+        raise ValueError(f"unknown device {name!r}; known devices are {', '.join(DEVICES)}")
+    return DEVICES[name]()
+
+
+def describe(name: str, device: Device | None = None) -> dict[str, Any]:
+    """One technology, or a `device` of your own, as plain values that JSON can hold; conductances in µS, spreads by
+    sampling 8192 cells.
 
     Raises ValueError for an unknown name.
     """
-    if name not in DEVICES:
-        raise ValueError(f"unknown device {name!r}; known devices are {', '.join(DEVICES)}")
-    device = DEVICES[name]()
+    law = getdoc(DEVICES[name] if device is None and name in DEVICES else type(device))
+    device = named(name) if device is None else device
     key = jax.random.key(0)
     full = float(device.g_max) * 1e6
     targets = np.maximum(np.asarray(TARGETS), float(device.g_min))
@@ -58,7 +65,7 @@ def describe(name: str) -> dict[str, Any]:
     }
     return {
         "name": name,
-        "law": " ".join((getdoc(DEVICES[name]) or "").split()),
+        "law": " ".join((law or "").split()),
         "evidence": device.evidence,
         "source": device.source,
         "g_max_us": round(full, 6),
