@@ -137,7 +137,9 @@ def _devices(options: Devices) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("cell", "range", "spread of a write", "half on, after a day", "evidence", "source", title="Conductances in µS")
+    table = Table(
+        "cell", "range", "spread of a write", "half on, after a day", "evidence", "source", title="Conductances in µS"
+    )
     for one in described:
         day, middle = one["after"]["1 day"], len(one["target_us"]) // 2
         table.add_row(
@@ -218,7 +220,9 @@ def _vary(options: Sweep) -> None:
     for point in product(*(results[name].values for name in axes)):
         at = results.sel(dict(zip(axes, point, strict=True)))
         cells = [100 * at[kind] for kind in ("digital_weights", "noise_aware_weights")]
-        table.add_row(*(f"{value:g}" for value in point), *(f"{float(c.mean()):.1f} ± {float(c.std()):.1f}" for c in cells))
+        table.add_row(
+            *(f"{value:g}" for value in point), *(f"{float(c.mean()):.1f} ± {float(c.std()):.1f}" for c in cells)
+        )
     Console().print(table)
     if options.out:
         print(f"Kept in {options.out}; open it with xarray.open_zarr.")

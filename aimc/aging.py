@@ -29,7 +29,7 @@ def age(key: Key[Array, ""], state: State, seconds: Level) -> State:
 
 def drift_reference(
     key: Key[Array, ""], state: State, x: Float[Array, "batch n_in"], *, per_column: bool = False
-) -> Float[Array, "_"]:
+) -> Float[Array, " gains"]:
     """The strength of the outputs now: mean |y| over calibration inputs `x`, to be kept until `compensate`.
 
     Over all columns, shape (1,), after Joshi et al. 2020; or of every column, (n_out,). It reads the array through its
@@ -39,7 +39,7 @@ def drift_reference(
 
 
 def compensate(
-    key: Key[Array, ""], state: State, x: Float[Array, "batch n_in"], reference: Float[Array, "_"]
+    key: Key[Array, ""], state: State, x: Float[Array, "batch n_in"], reference: Float[Array, " gains"]
 ) -> State:
     """The state with its digital output gain set so that mean |y| over `x` is `reference` again.
 
@@ -49,8 +49,8 @@ def compensate(
     """
     if not state.spec.readout.is_linear:
         raise ValueError(
-            f"readout={type(state.spec.readout).__name__} gives a function that is not proportional to the sum, so drift "
-            "cannot be compensated by a gain behind it"
+            f"readout={type(state.spec.readout).__name__} gives a function that is not proportional to the sum, so "
+            "drift cannot be compensated by a gain behind it"
         )
     now = drift_reference(key, state, x, per_column=reference.shape[0] > 1)
     return state._replace(gain=jnp.where(now > 0, state.gain * reference / jnp.where(now > 0, now, 1.0), state.gain))

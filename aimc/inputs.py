@@ -47,7 +47,8 @@ class Inputs:
                 raise ValueError("inputs.encoding='bit_serial' sends digits, so inputs.n_levels must not be None")
             if self.noise is not None:
                 raise ValueError(
-                    "inputs.encoding='bit_serial' drives rows fully or not at all and has no inputs.noise; leave it None"
+                    "inputs.encoding='bit_serial' drives rows fully or not at all and has no inputs.noise; leave it "
+                    "None"
                 )
 
     @property

@@ -21,8 +21,8 @@ class Mapping(NamedTuple):
     * "two_sided": a pair on both sides of the middle, G± = mid ± w (1 − g_min)/2.
     * "offset_column": one cell a weight, G = mid + w (1 − g_min)/2, less the current of a dummy column of cells at the
       middle; all columns of a tile share it, and with it its errors and noise.
-    * "offset_digital": the same, the middle subtracted digitally from the converted sum as mid Σx, exactly; the readout's
-      range has to hold the offset.
+    * "offset_digital": the same, the middle subtracted digitally from the converted sum as mid Σx, exactly; the
+      readout's range has to hold the offset.
     * "signed_cell": one cell whose own current changes sign at the middle, as a gain cell's does (Leroux et al. 2025).
 
     `scaling`: the largest weight of the whole "tensor", or of every "column", drives a cell fully. `n_slices`: cells of
@@ -52,7 +52,8 @@ class Mapping(NamedTuple):
             )
         if self.residual and bits is not None:
             raise ValueError(
-                f"mapping.residual=True spreads a remainder, not digits; with it mapping.slice_bits must be None, got {bits}"
+                "mapping.residual=True spreads a remainder, not digits; with it mapping.slice_bits must be None, "
+                f"got {bits}"
             )
         if self.residual and self.n_slices == 1:
             raise ValueError("mapping.residual=True needs mapping.n_slices of at least 2, got 1")
@@ -82,7 +83,7 @@ def to_tiles(w: Float[Array, "n_in n_out"], rows: int) -> Float[Array, "n_tiles 
     return jnp.pad(w, ((0, n_tiles * n_row - w.shape[0]), (0, 0))).reshape(n_tiles, n_row, w.shape[1])
 
 
-def column_scale(w: Float[Array, "... n_out"], scaling: str) -> Float[Array, "_"]:
+def column_scale(w: Float[Array, "... n_out"], scaling: str) -> Float[Array, " scales"]:
     """The weight that drives a cell fully, shape (n_out,) or (1,); 1 where all weights are zero."""
     largest = jnp.max(jnp.abs(w), axis=tuple(range(w.ndim - 1)))
     if scaling == "tensor":
@@ -91,7 +92,7 @@ def column_scale(w: Float[Array, "... n_out"], scaling: str) -> Float[Array, "_"
 
 
 def digits(w: Float[Array, "*shape"], mapping: Mapping) -> list[Float[Array, "*shape"]]:
-    """Signed digits of w in [−1, 1], most significant slice first, each in [−1, 1]; w itself where digits have no end."""
+    """Signed digits of w in [−1, 1], most significant slice first, each in [−1, 1]; w itself where there are none."""
     if mapping.slice_bits is None:
         return [w]
     bits, top = mapping.slice_bits, 2 ** (mapping.slice_bits * mapping.n_slices) - 1

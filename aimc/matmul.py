@@ -19,9 +19,9 @@ HIGHEST = jax.lax.Precision.HIGHEST  # the default elsewhere, TF32 or bf16, woul
 def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Float[Array, "*batch n_out"]:
     """Multiply the vectors x by a programmed array, in the units of `x @ w`.
 
-    Every column of every row tile, slice and bit plane is digitised on its own and the results are added digitally. key
-    is consumed: it draws what is fresh in this call (slow, input, read and readout noise); what is frozen is in `state`.
-    Gradients pass straight through converters inside their range and treat noise as a constant.
+    Every column of every row tile, slice and bit plane is digitised on its own and the results are added digitally.
+    key is consumed: it draws what is fresh in this call (slow, input, read and readout noise); what is frozen is in
+    `state`. Gradients pass straight through converters inside their range and treat noise as a constant.
 
     Raises ValueError when the length of x does not fit the programmed weights.
     """
@@ -68,19 +68,20 @@ def _digital_offset(known: Array, state: State) -> Array | float:
     if state.spec.mapping.encoding != "offset_digital":
         return 0.0
     n_out = state.g.shape[-1] // state.scale.shape[0]
-    middle = 0.5 * (1.0 + state.spec.device.g_min) * jnp.sum(jnp.broadcast_to(state.scale, (len(state.scale), n_out)), 0)
+    middle = (
+        0.5 * (1.0 + state.spec.device.g_min) * jnp.sum(jnp.broadcast_to(state.scale, (len(state.scale), n_out)), 0)
+    )
     return jnp.sum(known, axis=-1, keepdims=True) * middle
 
 
 def _disturb(key: Key[Array, ""], state: State) -> State:
     """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call."""
-    device = state.spec.device
-    if device.slow_std(jnp.zeros(1), state.elapsed) is None:
-        return state
-    noise = [
-        device.slow_std(g, state.elapsed) * normal(side_key, g.shape)
-        for side_key, g in zip(jax.random.split(key), conductances(state), strict=False)
-    ]
+    noise = []
+    for side_key, g in zip(jax.random.split(key), conductances(state), strict=False):
+        std = state.spec.device.slow_std(g, state.elapsed)
+        if std is None:
+            return state
+        noise.append(std * normal(side_key, g.shape))
     shift = less_reference(noise[0], noise[1] if len(noise) > 1 else None, state.spec.cols, len(state.scale))
     return state._replace(g=state.g + jax.lax.stop_gradient(shift))
 

@@ -46,7 +46,7 @@ class State(NamedTuple):
     shared_variance: Float[Array, "n_tiles n_row n_block"] | None
     scale: Float[Array, "n_slices _"]
     """The weight that one fully-on cell stands for, by slice and output (or one for all)."""
-    gain: Float[Array, "_"]
+    gain: Float[Array, " gains"]
     """Digital factor at the outputs, 1 until drift is compensated: (n_out,) or (1,)."""
     errors: Any
     """What the readouts were built with."""
@@ -74,7 +74,8 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
     if w.shape[0] > spec.rows and not spec.readout.is_linear:
         raise ValueError(
             f"readout={type(spec.readout).__name__} gives a function that is not proportional to the sum, so the parts "
-            f"of {w.shape[0]} inputs on rows={spec.rows} cannot be added up behind it; use rows of at least {w.shape[0]}"
+            f"of {w.shape[0]} inputs on rows={spec.rows} cannot be added up behind it; use rows of at least "
+            f"{w.shape[0]}"
         )
     plus_key, minus_key, readout_key, fault_key = jax.random.split(key, 4)
     tiles = to_tiles(w, spec.rows)
@@ -124,14 +125,14 @@ def settle(state: State) -> State:
 
 def _conductance(side: Side, elapsed: Level, spec: CrossbarSpec) -> Array:
     g = spec.device.conductance(side.cells, elapsed)
-    return g if side.stuck is None else faults.apply(g, side.stuck, spec.faults)
+    return g if spec.faults is None else faults.apply(g, side.stuck, spec.faults)
 
 
 def _write(
     keys: tuple[Array, Array], fault_key: Array, w: Array, spec: CrossbarSpec, n_slices: int
 ) -> tuple[tuple[Side, ...], Int[Array, ""]]:
-    """Cells for weights in [−1, 1], `n_slices` side by side, a key a side. Cells that are filled up beside the weights are written too; they are
-    never driven."""
+    """Cells for weights in [−1, 1], `n_slices` side by side, a key a side. Cells that are filled up beside the weights
+    are written too; they are never driven."""
     sides, total = [], jnp.zeros((), jnp.int32)
     targets = encode(w, spec.mapping, spec.device.g_min, spec.cols, n_slices)
     for key, stuck_key, target in zip(keys, jax.random.split(fault_key), targets, strict=False):
@@ -179,8 +180,7 @@ def _variances(own: Array, reference: Array | None, elapsed: Level, spec: Crossb
     if variance is None:
         return None, None
     shared = None
-    if reference is not None:
-        other = spec.device.read_variance(reference, elapsed)
+    if reference is not None and (other := spec.device.read_variance(reference, elapsed)) is not None:
         if spec.mapping.encoding == "offset_column":
             shared = jnp.broadcast_to(other, reference.shape)
         else:

@@ -40,7 +40,7 @@ class CrossbarSpec:
     read_path: str = static("output")
     clip_reads: bool = static(False)
     backward: str = static("exact")
-    mapping: Mapping = static(Mapping())
+    mapping: Mapping = field(default=Mapping(), metadata={"static": True})
     inputs: Inputs = field(default_factory=Inputs)
     device: Device = field(default_factory=ideal)
     verify: WriteVerify | None = None
@@ -117,7 +117,7 @@ def levels(bits: int | None, name: str = "bits") -> float | None:
     return float(2**bits - 1)
 
 
-def check_level(value: float, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
+def check_level(value: Level, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
     """The value itself, if it is a finite number of at least `least` (or above it). Raises ValueError naming the
     field."""
     if not isfinite(value) or value < least or (strictly and value == least):
@@ -179,7 +179,8 @@ def crossbar(
         )
     elif (adc_bits, adc_range, output_noise) != (8, 10.0, 0.0):
         raise ValueError(
-            "adc_bits, adc_range and output_noise describe a uniform converter; with readout=... state them in the readout"
+            "adc_bits, adc_range and output_noise describe a uniform converter; with readout=... state them in the "
+            "readout"
         )
     if verify is not None:
         check_level(verify.acceptance, "verify.acceptance", strictly=True)
@@ -187,7 +188,9 @@ def crossbar(
     if faults is not None:
         stuck = [check_level(getattr(faults, name), f"faults.{name}") for name in ("stuck_off", "stuck_on")]
         if sum(stuck) > 1:
-            raise ValueError(f"faults.stuck_off and faults.stuck_on must add up to at most 1, got {stuck[0]} and {stuck[1]}")
+            raise ValueError(
+                f"faults.stuck_off and faults.stuck_on must add up to at most 1, got {stuck[0]} and {stuck[1]}"
+            )
     if input_encoding == "bit_serial" and dac_bits is None:
         raise ValueError("input_encoding='bit_serial' sends digits, so dac_bits must be a number of bits, got None")
     return CrossbarSpec(

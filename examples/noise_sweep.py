@@ -57,7 +57,7 @@ def read_error(state):
     inputs, readout, device, n_tiles = state.spec.inputs, state.spec.readout, state.spec.device, state.g.shape[0]
     largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
     variances = [device.read_variance(side, state.elapsed) for side in conductances(state)]
-    pair = sum(jnp.zeros_like(state.g) if v is None else jnp.broadcast_to(v, state.g.shape) for v in variances)
+    pair = sum((jnp.zeros(()) if v is None else v for v in variances), jnp.zeros_like(state.g))
     dac = 0.0 if inputs.n_levels is None else (2 / (inputs.n_levels - 1)) ** 2 / 12
     is_digital = isinstance(readout, UniformADC)
     adc = (2 * readout.full_scale / (readout.n_levels - 1)) ** 2 / 12 if is_digital else 0.0

@@ -99,7 +99,9 @@ def test_writes_are_counted_as_they_happened():
     assert write_counts(once) == Counts(cell_writes=2 * 21 * 10, write_cycles=14)
     verify = aimc.WriteVerify(acceptance=1e-6, max_writes=3)
     middle = jnp.zeros_like(w)  # both cells of a pair half on, where no write clips at zero
-    thrice = aimc.program(key, middle, aimc.crossbar(rows=7, write_noise=0.1, verify=verify, mapping=aimc.Mapping("two_sided")))
+    thrice = aimc.program(
+        key, middle, aimc.crossbar(rows=7, write_noise=0.1, verify=verify, mapping=aimc.Mapping("two_sided"))
+    )
     assert write_counts(thrice) == Counts(
         cell_writes=3 * 420, write_cycles=42, analog_macs=1260, adc_samples=1260, digital_ops=1260
     )

@@ -183,7 +183,9 @@ def test_noise_drawn_at_the_outputs_agrees_with_every_cell_drawn(mapping, encodi
     assert np.abs(correlation[0] - correlation[1]).max() / np.sqrt(2 / n) < 5
     if mapping.encoding == "offset_column":
         assert np.abs(correlation[1]).max() > 0.1  # there is something to agree on
-    paths = aimc.program(KEY, W, _plain(mapping=mapping, device=device, output_noise=0.05, read_path="device", **common))
+    paths = aimc.program(
+        KEY, W, _plain(mapping=mapping, device=device, output_noise=0.05, read_path="device", **common)
+    )
     cells = _reads(X, paths, 1_500)
     assert np.abs((cells.mean(0) - slow.mean(0)) / np.sqrt(cells.var(0) / 1_500 + slow.var(0) / n)).max() < 5
     assert np.abs(np.log(cells.var(0) / slow.var(0)) / np.sqrt(2 / 1_500 + 2 / n)).max() < 5

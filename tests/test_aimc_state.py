@@ -72,7 +72,9 @@ def test_two_ages_have_the_law_of_one_and_share_what_is_frozen():
     late = aimc.age(keys[2], early, 30.0)
     direct = aimc.age(keys[1], start, 40.0)
     still = aimc.age(keys[1], aimc.program(keys[0], W, _plain(device=Drifting())), 40.0)
-    a, b, c = (np.asarray(s.g[0] - d.g[0], np.float64).ravel() for s, d in ((early, start), (late, still), (direct, still)))
+    a, b, c = (
+        np.asarray(s.g[0] - d.g[0], np.float64).ravel() for s, d in ((early, start), (late, still), (direct, still))
+    )
     a = a - (np.asarray(aimc.age(keys[1], aimc.program(keys[0], W, _plain(device=Drifting())), 10.0).g[0], np.float64)
              - np.asarray(start.g[0], np.float64)).ravel()  # fmt: skip
     n = a.size
@@ -177,7 +179,13 @@ def test_stuck_cells_have_their_share_and_ignore_what_is_written():
 def test_every_number_of_a_spec_can_be_named_and_set_without_compiling_again():
     spec = replace(aimc.crossbar(write_noise=0.02, read_noise=0.01, input_range=2.0), faults=aimc.Faults(stuck_off=0.1))
     fields = numeric_fields(spec)
-    assert {"readout.full_scale", "device.g_max", "device.programming_std.0", "faults.stuck_off", "inputs.range"} <= set(fields)
+    assert {
+        "readout.full_scale",
+        "device.g_max",
+        "device.programming_std.0",
+        "faults.stuck_off",
+        "inputs.range",
+    } <= set(fields)
     traces = []
 
     @jax.jit
@@ -202,10 +210,16 @@ def test_every_number_of_a_spec_can_be_named_and_set_without_compiling_again():
         (lambda: aimc.age(KEY, aimc.program(KEY, W, _plain()), -1.0), "seconds must be a finite time of at least 0"),
         (lambda: aimc.WriteVerify(acceptance=0.1, max_writes=0), "verify.max_writes must be a whole number of writes"),
         (lambda: with_field(aimc.crossbar(), "device.nu", 1.0), "Gaussian has no field 'nu'; it has g_max"),
-        (lambda: with_field(aimc.crossbar(read_noise=0.1), "device.read_variance_of_g.3", 1.0), "there is no entry '3'"),
+        (
+            lambda: with_field(aimc.crossbar(read_noise=0.1), "device.read_variance_of_g.3", 1.0),
+            "there is no entry '3'",
+        ),
         (lambda: aimc.crossbar(faults=aimc.Faults(stuck_off=0.7, stuck_on=0.6)), "faults.stuck_off .* at most 1"),
         (lambda: aimc.crossbar(faults=aimc.Faults(stuck_on=-0.1)), "faults.stuck_on must be a finite number"),
-        (lambda: aimc.crossbar(verify=aimc.WriteVerify(acceptance=0.0)), "verify.acceptance must be a finite number above"),
+        (
+            lambda: aimc.crossbar(verify=aimc.WriteVerify(acceptance=0.0)),
+            "verify.acceptance must be a finite number above",
+        ),
     ],
 )
 def test_wrong_input_gets_one_sentence(call, message):

@@ -97,7 +97,9 @@ def write_figures(folder: Path, devices: dict[str, Device]) -> list[Path]:
 
 
 def _axes(picture: Any, name: str) -> None:
-    picture.update_layout(template="plotly_white", title=escape(name), height=420, legend={"orientation": "h", "y": -0.28})
+    picture.update_layout(
+        template="plotly_white", title=escape(name), height=420, legend={"orientation": "h", "y": -0.28}
+    )
     picture.update_xaxes(title="target (µS)", row=1, col=1)
     picture.update_yaxes(title="standard deviation (µS)", rangemode="tozero", row=1, col=1)
     picture.update_xaxes(title="seconds since programming", type="log", exponentformat="power", row=1, col=2)
