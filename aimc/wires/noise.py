@@ -97,8 +97,8 @@ def fold_noise(
     The diagonal of every Q_j is kept: on average right for inputs whose entries are independent and of zero mean,
     however strong the wires. `reference` is a typical input, such as the mean of those to come: along it the
     off-diagonal part O_j of Q_j is kept as one outer product (Nyström), O_j ≈ c q qᵀ off the diagonal with
-    q = O_j reference and c such that the reference itself has its exact variance. `inputs` (volt on every row, for each of k inputs) makes x of
-    `x @ inputs` the input, as `pair_inputs` does for pairs. A constant to gradients.
+    q = O_j reference and c such that the reference itself has its exact variance. `inputs` (volt on every row, for each
+    of k inputs) makes x of `x @ inputs` the input, as `pair_inputs` does for pairs. A constant to gradients.
     """
     m = g.shape[0]
     checked = _checked(g, sigma2, m if inputs is None else inputs.shape[1], (r_row, r_col, r_drv, r_sense), drive)
