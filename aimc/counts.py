@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aimc.program import State
+    from aimc.spec import CrossbarSpec
 
 ADAM_FLOPS = 12
 """A parameter and step: two moments (7), their corrections and the step (5)."""
@@ -20,7 +25,8 @@ class Counts:
     """Numbers of hardware events. Add them, or multiply by an int to repeat a workload.
 
     On the array: `analog_macs` (one input line times one weight, i.e. one differential pair, in one read),
-    `dac_samples` and `adc_samples` (conversions), `comparator_decisions` (1-bit readouts),
+    `dac_samples` and `adc_samples` (conversions), `comparator_decisions` (1-bit readouts), `cam_searches` (rows of a
+    content-addressable memory that one value is compared with), `pulses` (spikes or clock ticks counted at an output),
     `array_cycles` (reads that have to follow each other: this is time, not energy),
     `cell_writes` (cells programmed) and `write_cycles` (row writes that have to follow each other).
 
@@ -35,6 +41,8 @@ class Counts:
     dac_samples: int = 0
     adc_samples: int = 0
     comparator_decisions: int = 0
+    cam_searches: int = 0
+    pulses: int = 0
     array_cycles: int = 0
     cell_writes: int = 0
     write_cycles: int = 0
@@ -70,23 +78,79 @@ def tiles(n_in: int, n_out: int, *, rows: int, cols: int) -> int:
     return ceil(n_in / rows) * ceil(n_out / cols)
 
 
-def matmul_counts(batch: int, n_in: int, n_out: int, *, rows: int, cols: int) -> Counts:
+def matmul_counts(
+    batch: int, n_in: int, n_out: int, *, rows: int, cols: int, n_slices: int = 1, n_planes: int = 1
+) -> Counts:
     """One product of `batch` vectors with an n_in × n_out matrix on tiles of rows × cols weights.
 
-    All tiles read at once and vector follows vector, so a product takes `batch` cycles. Every row of every tile has its
-    input conversion, every column of every tile its output conversion. Digital work per vector: the largest input
-    (n_in compares), its division (n_in), the sum over row tiles and the scale (row tiles × n_out). One byte an input
-    code, two an output code.
+    All tiles and slices read at once and vector follows vector, bit plane follows bit plane, so a product takes
+    batch · n_planes cycles. Every row of every tile has its input conversion, every column of every tile its output
+    conversion (slices have columns of their own). Digital work per vector: the largest input (n_in compares), its
+    division (n_in), and one addition or scale a conversion. One byte an input code, two an output code.
     """
-    row_tiles, col_tiles = ceil(n_in / rows), ceil(n_out / cols)
+    row_tiles, col_tiles = ceil(n_in / rows), n_slices * ceil(n_out / cols)
+    driven, converted = n_in * col_tiles * n_planes, n_out * n_slices * row_tiles * n_planes
     return Counts(
-        analog_macs=batch * n_in * n_out,
-        dac_samples=batch * n_in * col_tiles,
-        adc_samples=batch * n_out * row_tiles,
-        array_cycles=batch,
-        digital_ops=batch * (2 * n_in + row_tiles * n_out),
-        buffer_bytes=batch * (n_in * col_tiles + 2 * n_out * row_tiles),
+        analog_macs=batch * n_in * n_out * n_slices * n_planes,
+        dac_samples=batch * driven,
+        adc_samples=batch * converted,
+        array_cycles=batch * n_planes,
+        digital_ops=batch * (2 * n_in + converted),
+        buffer_bytes=batch * (driven + 2 * converted),
     )
+
+
+def read_counts(spec: "CrossbarSpec", batch: int, n_in: int, n_out: int) -> Counts:
+    """The same for an array as specified: its mapping, its inputs, its readout.
+
+    A dummy column is read and not converted; an offset subtracted digitally costs the sum of the inputs and one
+    operation an output.
+    """
+    mapping, n_planes = spec.mapping, spec.inputs.n_planes
+    counts = matmul_counts(
+        batch, n_in, n_out, rows=spec.rows, cols=spec.cols, n_slices=mapping.n_slices, n_planes=n_planes
+    )
+    extra = 0
+    if mapping.encoding == "offset_column":
+        blocks = mapping.n_slices * ceil(n_out / spec.cols)
+        counts += Counts(analog_macs=batch * n_in * blocks * n_planes)
+    elif mapping.encoding == "offset_digital":
+        extra = batch * n_planes * (n_in + n_out)
+    converted = spec.readout.counts(counts.adc_samples)
+    return replace(counts, adc_samples=0, digital_ops=counts.digital_ops + extra) + converted
+
+
+def write_counts(state: "State") -> Counts:
+    """What programming this array took: the writes of its cells, repeats of write-verify among them.
+
+    With write-verify every write is followed by a read of the one cell, a conversion and a comparison. Rows follow each
+    other, all tiles at once: as many cycles as a tile has rows of cells, times the mean number of writes, rounded up.
+    Raises jax's error for a state that is traced.
+    """
+    n_cells = sum(_cells_by_side(state))
+    n_writes = int(state.n_writes)
+    is_pair = state.spec.mapping.encoding in ("one_sided", "two_sided")
+    rows = state.g.shape[1] * (2 if is_pair else 1)
+    verified = n_writes if state.spec.verify is not None else 0
+    return Counts(
+        cell_writes=n_writes,
+        write_cycles=ceil(rows * n_writes / n_cells),
+        analog_macs=verified,
+        adc_samples=verified,
+        digital_ops=verified,
+    )
+
+
+def _cells_by_side(state: "State") -> list[int]:
+    """Cells on every side of an array, dummy columns and filled-up rows among them."""
+    tiles, rows, columns = state.g.shape
+    sizes = [tiles * rows * columns]
+    if state.spec.mapping.encoding == "offset_column":
+        n_slices = state.spec.mapping.n_slices
+        sizes.append(tiles * rows * n_slices * ceil(columns // n_slices / state.spec.cols))
+    elif len(state.sides) == 2:
+        sizes.append(sizes[0])
+    return sizes
 
 
 def program_counts(n_in: int, n_out: int, *, rows: int) -> Counts:

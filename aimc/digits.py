@@ -1,7 +1,7 @@
 """The digits study: a small network on the handwritten digits that ship with scikit-learn, digital and on arrays."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,8 +14,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from aimc import sweep
-from aimc.nn.convert import convert, deploy
-from aimc.spec import CrossbarSpec, check_level, crossbar, levels, with_levels
+from aimc.devices.base import Level
+from aimc.nn.convert import convert, deploy, grow_old
+from aimc.spec import CrossbarSpec, check_level, crossbar, levels, numeric_fields, with_field, with_levels
 
 if TYPE_CHECKING:
     import xarray
@@ -146,20 +147,95 @@ def train(
 
 
 def accuracy(
-    key: Key[Array, ""], parameters: nnx.State, data: Split, spec: CrossbarSpec | None = None
+    key: Key[Array, ""],
+    parameters: nnx.State,
+    data: Split,
+    spec: CrossbarSpec | None = None,
+    seconds: Level | None = None,
 ) -> Float[Array, ""]:
-    """Share of images classified rightly, digitally or, with a spec, by one freshly programmed chip.
+    """Share of images classified rightly, digitally or, with a spec, by one freshly programmed chip, or by that chip
+    `seconds` later.
 
-    key is consumed by the chip (programming error) and by its reads; the digital model does not use it.
+    key is consumed by the chip (programming error), its ageing and its reads; the digital model does not use it.
     """
-    chip_key, read_key = jax.random.split(key)
+    chip_key, read_key, age_key = jax.random.split(key, 3)
     model = MLP(rngs=nnx.Rngs(params=jax.random.key(0)))  # weights are replaced on the next lines
     if spec is not None:
         model = convert(model, spec, rngs=nnx.Rngs(noise=read_key))
     nnx.update(model, parameters)
     if spec is not None:
         deploy(chip_key, model)
+        if seconds is not None:
+            grow_old(age_key, model, seconds)
     return jnp.mean(jnp.argmax(model(jnp.asarray(data.images)), axis=-1) == jnp.asarray(data.labels))
+
+
+def array_sweep(
+    key: Key[Array, ""],
+    spec: CrossbarSpec,
+    axes: Mapping[str, Sequence[float]],
+    *,
+    n_seeds: int,
+    seed: int,
+    name: str = "array",
+    data: Digits | None = None,
+    digital: Training = DIGITAL,
+    aware: Training = NOISE_AWARE,
+    store: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> "xarray.Dataset":
+    """Test accuracy over any numeric fields of an array, of digital weights and of weights trained on that array.
+
+    `axes`: values by field, named as in `aimc.spec.numeric_fields`, or "time_s", the age of the chip in seconds. Noise-
+    aware training sees the array as it is, fresh; only the test varies it. Every seed is one training run of each
+    kind and one chip; one compiled program evaluates the grid. `name` goes into the store's identity; key is consumed
+    by the training.
+
+    Raises ValueError for fields the array does not have as numbers and for counts that cannot exist.
+    """
+    known = numeric_fields(spec) | {"time_s": 0.0}
+    for field in axes:
+        if field not in known:
+            raise ValueError(f"{name} has no numeric field {field!r}; it has {', '.join(known)}")
+        for value in axes[field] if field == "time_s" else ():
+            check_level(value, "time_s")
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
+    digits = load() if data is None else data
+    full = {field: [float(value) for value in values] for field, values in axes.items()} | {"seed": range(n_seeds)}
+    what = {
+        "study": "digits MLP, test accuracy over fields of an array",
+        "widths": list(WIDTHS),
+        "array": name,
+        "fields": known,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "training": {"digital": digital._asdict(), "noise_aware": aware._asdict()},
+    }
+    sweep.check(full, seed=seed, spec=what, store=store)
+    keys = jax.random.split(key, (2, n_seeds))
+    plain = jax.jit(jax.vmap(lambda key: train(key, digits.development, digital)))(keys[0])
+    hardened = jax.jit(jax.vmap(lambda key: train(key, digits.development, aware, spec)))(keys[1])
+
+    def point(key: Array, seed: Array, **fields: Array) -> dict[str, Array]:
+        seconds = fields.pop("time_s", None)
+        varied = spec
+        for field, value in fields.items():
+            varied = with_field(varied, field, value)
+        models = {"digital_weights": plain, "noise_aware_weights": hardened}
+        own = {kind: jax.tree.map(lambda leaf: leaf[seed], stack) for kind, stack in models.items()}
+        return {kind: accuracy(key, parameters, digits.test, varied, seconds) for kind, parameters in own.items()}
+
+    kinds = ("digital_weights", "noise_aware_weights")
+    return sweep.run(
+        point,
+        full,
+        seed=seed,
+        store=store,
+        spec=what,
+        units=dict.fromkeys(kinds, "1") | {"time_s": "s"},
+        sources=dict.fromkeys(kinds, "simulated here; digits of scikit-learn"),
+        progress=progress,
+    )
 
 
 def noise_sweep(

@@ -1,17 +1,17 @@
-"""Reading a programmed array: converters, product, noise. One product per row tile, whatever the noise."""
+"""Reading a programmed array: inputs, product, noise, readout. One product per row tile, whatever the noise."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aimc.devices.base import polynomial
-from aimc.mapping import to_tiles
+from aimc.inputs import Inputs, drive, noise_weight, plane_weights
+from aimc.mapping import less_reference, to_tiles
 from aimc.noise import normal
-from aimc.program import State, program
-from aimc.readout.adc import quantize
-from aimc.spec import Converters, CrossbarSpec
+from aimc.program import State, conductances, program
+from aimc.spec import CrossbarSpec
 
 HIGHEST = jax.lax.Precision.HIGHEST  # the default elsewhere, TF32 or bf16, would be coarser than a 12-bit converter
 
@@ -19,22 +19,26 @@ HIGHEST = jax.lax.Precision.HIGHEST  # the default elsewhere, TF32 or bf16, woul
 def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Float[Array, "*batch n_out"]:
     """Multiply the vectors x by a programmed array, in the units of `x @ w`.
 
-    Every row tile is digitised on its own and the results are added digitally. key is consumed: it draws what is
-    fresh in this call (slow, read and output noise); the programming error is frozen in `state`. Gradients pass
-    straight through converters inside their range and treat noise as a constant.
+    Every column of every row tile, slice and bit plane is digitised on its own and the results are added digitally.
+    key is consumed: it draws what is fresh in this call (slow, input, read and readout noise); what is frozen is in
+    `state`. Gradients pass straight through converters inside their range and treat noise as a constant.
 
     Raises ValueError when the length of x does not fit the programmed weights.
     """
-    n_in = state.extent.shape[0]
+    n_in, spec = state.extent.shape[0], state.spec
     if x.shape[-1] != n_in:
         raise ValueError(f"x has {x.shape[-1]} entries a vector, but this array was programmed for {n_in} inputs")
-    slow_key, read_key = jax.random.split(key)
-    if state.spec.device.slow_std:
-        state = _disturb(slow_key, state)
-    driven, x_max = _drive(x, state.spec.converters)
-    read = _read_outputs if state.spec.read_path == "output" else _read_devices
-    tiles = (state.w, state.g_plus, state.g_minus, state.read_variance)
-    return x_max * _sum_tiles(read_key, driven, tiles, lambda key, x, tile: read(key, x, tile, state))
+    slow_key, read_key, input_key = jax.random.split(key, 3)
+    state = _disturb(slow_key, state)
+    driven, known, x_max = drive(input_key, x, spec.inputs)
+    unit = spec.readout.full_scale * _by_column(state)
+    if not spec.readout.is_linear:  # the readout must know what a sum stands for; else it is put back afterwards
+        unit, x_max = unit * x_max, jnp.ones_like(x_max)
+    y = _sum_tiles(read_key, driven, _tiles(state), lambda key, x, tile: _read(key, x, tile, unit, state))
+    y = y - _digital_offset(known, state)
+    if spec.inputs.encoding == "bit_serial":
+        y = jnp.tensordot(jnp.asarray(plane_weights(spec.inputs), y.dtype), y, 1, precision=HIGHEST)
+    return y * (x_max * state.gain)
 
 
 def analog_matmul(
@@ -51,35 +55,46 @@ def analog_matmul(
     return mvm(read_key, x, program(write_key, w, spec))
 
 
+def _by_column(state: State) -> Array:
+    """The weight that a fully-on cell of every column stands for; one number where all are the same."""
+    n_out = state.g.shape[-1] // state.scale.shape[0]
+    if state.scale.shape == (1, 1):
+        return state.scale[0, 0]
+    return jnp.broadcast_to(state.scale, (state.scale.shape[0], n_out)).reshape(-1)
+
+
+def _digital_offset(known: Array, state: State) -> Array | float:
+    """What the digital side subtracts where cells hold mid + w: mid Σx, in weights."""
+    if state.spec.mapping.encoding != "offset_digital":
+        return 0.0
+    n_out = state.g.shape[-1] // state.scale.shape[0]
+    middle = (
+        0.5 * (1.0 + state.spec.device.g_min) * jnp.sum(jnp.broadcast_to(state.scale, (len(state.scale), n_out)), 0)
+    )
+    return jnp.sum(known, axis=-1, keepdims=True) * middle
+
+
 def _disturb(key: Key[Array, ""], state: State) -> State:
     """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call."""
-    plus_key, minus_key = jax.random.split(key)
-
-    def draw(key: Key[Array, ""], g: Array) -> Array:
-        return polynomial(state.spec.device.slow_std, g) * normal(key, g.shape)
-
-    plus, minus = draw(plus_key, state.g_plus), draw(minus_key, state.g_minus)
-    return state._replace(
-        g_plus=state.g_plus + plus,
-        g_minus=state.g_minus + minus,
-        w=state.w + jax.lax.stop_gradient(state.scale * (plus - minus)),
-    )
+    noise = []
+    for side_key, g in zip(jax.random.split(key), conductances(state), strict=False):
+        std = state.spec.device.slow_std(g, state.elapsed)
+        if std is None:
+            return state
+        noise.append(std * normal(side_key, g.shape))
+    shift = less_reference(noise[0], noise[1] if len(noise) > 1 else None, state.spec.cols, len(state.scale))
+    return state._replace(g=state.g + jax.lax.stop_gradient(shift))
 
 
-def _drive(x: Array, converters: Converters) -> tuple[Array, Array]:
-    """Scale vectors to [−1, 1] and pass them through the DAC; also the factor that takes the result back."""
-    if converters.input_range is None:
-        largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-        x_max = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
-    else:
-        x_max = jnp.asarray(converters.input_range, x.dtype)
-    driven = x / x_max
-    return (driven if converters.dac_levels is None else quantize(driven, converters.dac_levels)), x_max
+def _tiles(state: State) -> tuple:
+    """What is scanned over, tile by tile; the device path needs every cell, the output path only their sums."""
+    cells = conductances(state) if state.spec.read_path == "device" else ()
+    return state.g, state.read_variance, state.shared_variance, cells, state.errors
 
 
-def _sum_tiles(key: Array, driven: Array, tiles: tuple, read: Callable) -> Array:
+def _sum_tiles(key: Array, driven: Array, tiles: Any, read: Callable) -> Array:
     """Read tile after tile, each with its part of the input, and add; a scan, so that one tile's sums are in memory."""
-    n_tiles, n_line, n_out = tiles[0].shape
+    n_tiles, n_line, _ = tiles[0].shape
     batch = driven.shape[:-1]
     driven = jnp.pad(driven, [(0, 0)] * len(batch) + [(0, n_tiles * n_line - driven.shape[-1])])
     if n_tiles == 1:
@@ -90,101 +105,122 @@ def _sum_tiles(key: Array, driven: Array, tiles: tuple, read: Callable) -> Array
         lines = jax.lax.dynamic_slice_in_dim(driven, i * n_line, n_line, axis=-1)
         return total + read(tile_key, lines, tile), None
 
+    one = jax.tree.map(lambda cells: jax.ShapeDtypeStruct(cells.shape[1:], cells.dtype), tiles)
+    lines = jax.ShapeDtypeStruct((*batch, n_line), driven.dtype)
+    total = jax.eval_shape(read, key, lines, one)
     per_tile = (jnp.arange(n_tiles), jax.random.split(key, n_tiles), tiles)
-    return jax.lax.scan(add_tile, jnp.zeros((*batch, n_out), driven.dtype), per_tile)[0]
+    return jax.lax.scan(add_tile, jnp.zeros(total.shape, total.dtype), per_tile)[0]
 
 
-def _read_outputs(key: Array, x: Array, tile: tuple, state: State) -> Array:
-    """One row tile with its read noise drawn at the outputs."""
-    w, _, _, variance = tile
-    noise_key, backward_key = jax.random.split(key)
+def _read(key: Array, x: Array, tile: tuple, unit: Array, state: State) -> Array:
+    """One row tile, digitised, its slices added."""
+    *sums_keys, readout_key = jax.random.split(key, 4)
+    sums = _output_sums if state.spec.read_path == "output" else _device_sums
+    y = _digitise(readout_key, sums(sums_keys, x, tile, state), tile[-1], unit, state.spec)
+    n_slices = state.scale.shape[0]
+    return y if n_slices == 1 else jnp.sum(y.reshape(*y.shape[:-1], n_slices, -1), axis=-2)
+
+
+def _digitise(key: Array, sums: Array, errors: Any, unit: Array, spec: CrossbarSpec) -> Array:
+    full_scale = jax.lax.stop_gradient(jnp.asarray(spec.readout.full_scale))
+    return spec.readout.read(key, sums * (1.0 / full_scale), errors, jax.lax.stop_gradient(unit))
+
+
+def _output_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
+    """Sums of one row tile, in fully-on cells, the noise of a column drawn as one Gaussian at its foot."""
+    g, variance, shared, _, _ = tile
+    noise_key, backward_key, shared_key = keys
     if state.spec.backward == "array":
-        sums = _two_way_product(backward_key, x, w, variance, state.scale, state.spec)
+        sums = _two_way_product(backward_key, x, g, variance, state.spec)
     else:
-        sums = jnp.matmul(x, w, precision=HIGHEST)
-    noise = _noise_variance(x, variance, state.scale, state.spec.converters)
-    return _digitise(noise_key, sums, noise, state.scale, state.spec.converters)
+        sums = jnp.matmul(x, g, precision=HIGHEST)
+    noise = _noise_variance(x, variance, state.spec)
+    if noise is not None:
+        sums = sums + jax.lax.stop_gradient(jnp.sqrt(noise) * normal(noise_key, sums.shape))
+    if shared is not None:
+        common = jnp.matmul(noise_weight(x, state.spec.inputs), shared, precision=HIGHEST)
+        common = jax.lax.stop_gradient(jnp.sqrt(common) * normal(shared_key, common.shape))
+        sums = less_reference(sums, common, state.spec.cols, len(state.scale))
+    return sums
 
 
-def _noise_variance(x: Array, variance: Array | None, scale: Array, converters: Converters) -> Array | None:
-    """Variance of every output: a sum over its cells of x² times the cell's variance, plus the readout's own.
+def _noise_variance(x: Array, variance: Array | None, spec: CrossbarSpec) -> Array | None:
+    """Variance of every sum: over its cells, the cell's variance as often as its input counts, plus the readout's own.
 
     Exact for Gaussian noise that is independent between cells and reads; both terms are drawn as one Gaussian, since
     only their sum is ever seen. None is no noise at all.
     """
-    total = None if converters.output_noise is None else (converters.output_noise * scale) ** 2
+    own = None if spec.readout.noise is None else jnp.asarray(spec.readout.noise) ** 2
     if variance is None:
-        return total
-    squared = x * x
+        return own
+    weight = noise_weight(x, spec.inputs)
     if variance.shape == (1, 1):  # the same for all cells
-        cells = variance[0, 0] * jnp.sum(squared, axis=-1, keepdims=True)
+        cells = variance[0, 0] * jnp.sum(weight, axis=-1, keepdims=True)
     else:
-        cells = jnp.matmul(squared.astype(variance.dtype), variance, preferred_element_type=x.dtype)
-    return cells if total is None else cells + total
+        cells = jnp.matmul(weight.astype(variance.dtype), variance, preferred_element_type=x.dtype)
+    return cells if own is None else cells + own
 
 
-def _digitise(key: Array, sums: Array, noise: Array | None, scale: Array, converters: Converters) -> Array:
-    """Noise, then the ADC, whose full scale is `adc_range` fully-on cells."""
-    if noise is not None:
-        sums = sums + jax.lax.stop_gradient(jnp.sqrt(noise) * normal(key, sums.shape))
-    if converters.adc_levels is None:
-        return sums
-    full_scale = jax.lax.stop_gradient(converters.adc_range * scale)
-    return quantize(sums / full_scale, converters.adc_levels) * full_scale
+def _device_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
+    """Sums of one row tile, every cell drawn for every vector, vector after vector: slow, and right even where reads
+    clip at zero."""
+    g, _, _, cells, _ = tile
+    spec = state.spec
 
-
-def _read_devices(key: Array, x: Array, tile: tuple, state: State) -> Array:
-    """One row tile, every cell drawn for every vector, vector after vector: slow, and right even where reads clip at
-    zero."""
-    w, g_plus, g_minus, _ = tile
-    converters, coefficients = state.spec.converters, state.spec.device.read_variance
-
-    def conductance(key: Array, g: Array) -> Array:
-        std = jnp.sqrt(jnp.maximum(polynomial(coefficients, g), 0.0))
-        seen = g + std * normal(key, g.shape)
-        return jnp.maximum(seen, 0.0) if state.spec.clip_reads else seen
+    def fluctuation(key: Array, own: Array) -> Array:
+        variance = spec.device.read_variance(own, state.elapsed)
+        if variance is None:
+            return jnp.zeros_like(own)
+        noise = jnp.sqrt(variance) * normal(key, own.shape)
+        return jnp.maximum(own + noise, 0.0) - own if spec.clip_reads else noise
 
     def read_vector(keyed_vector: tuple[Array, Array]) -> Array:
         key, vector = keyed_vector
         plus_key, minus_key, output_key = jax.random.split(key, 3)
-        seen = state.scale * (conductance(plus_key, g_plus) - conductance(minus_key, g_minus))
-        # What is seen beyond w is noise, a constant to the gradient.
-        noise = jax.lax.stop_gradient(jnp.matmul(vector, seen - w, precision=HIGHEST))
-        sums = jnp.matmul(vector, w, precision=HIGHEST) + noise
-        own_noise = _noise_variance(vector, None, state.scale, converters)
-        return _digitise(output_key, sums, own_noise, state.scale, converters)
+        seen = [fluctuation(k, own) for k, own in zip((plus_key, minus_key), cells, strict=False)]
+        change = less_reference(seen[0], seen[1] if len(seen) > 1 else None, spec.cols, len(state.scale))
+        felt = vector if spec.inputs.encoding != "pulse_width" else jnp.sqrt(noise_weight(vector, spec.inputs))
+        noise = jnp.matmul(felt, change, precision=HIGHEST)
+        if spec.readout.noise is not None:
+            noise = noise + spec.readout.noise * normal(output_key, noise.shape)
+        return jnp.matmul(vector, g, precision=HIGHEST) + jax.lax.stop_gradient(noise)  # noise is a constant
 
     vectors = x.reshape(-1, x.shape[-1])
-    y = jax.lax.map(read_vector, (jax.random.split(key, vectors.shape[0]), vectors))
-    return y.reshape(*x.shape[:-1], w.shape[-1])
+    y = jax.lax.map(read_vector, (jax.random.split(keys[0], vectors.shape[0]), vectors))
+    return y.reshape(*x.shape[:-1], g.shape[-1])
 
 
 @jax.custom_vjp
-def _two_way_product(key: Array, x: Array, w: Array, variance: Array | None, scale: Array, spec: CrossbarSpec) -> Array:
-    """x @ w, whose input gradient is a read of the same cells from the column side, with its own converters and
+def _two_way_product(key: Array, x: Array, g: Array, variance: Array | None, spec: CrossbarSpec) -> Array:
+    """x @ g, whose input gradient is a read of the same cells from the column side, with its own converters and
     noise."""
-    return jnp.matmul(x, w, precision=HIGHEST)
+    return jnp.matmul(x, g, precision=HIGHEST)
 
 
-def _two_way_forward(key, x, w, variance, scale, spec):
-    return _two_way_product(key, x, w, variance, scale, spec), (key, x, w, variance, scale, spec)
+def _two_way_forward(key, x, g, variance, spec):
+    return _two_way_product(key, x, g, variance, spec), (key, x, g, variance, spec)
 
 
 def _two_way_backward(saved, error):
-    key, x, w, variance, scale, spec = saved
-    converters = spec.converters._replace(input_range=None)  # errors have no calibrated range: each sets its own
-    driven, largest = _drive(error, converters)
+    key, x, g, variance, spec = saved
+    # Errors have no calibrated range: each vector sets its own.
+    drive_key, read_key = jax.random.split(key)
+    driven, _, largest = drive(drive_key, error, Inputs(n_levels=spec.inputs.n_levels))
     constant = variance is None or variance.shape == (1, 1)
-    tiles = (to_tiles(w.T, spec.cols), None if constant else to_tiles(variance.T, spec.cols))
+    tiles = (to_tiles(g.T, spec.cols), None if constant else to_tiles(variance.T, spec.cols))
 
     def read(key, x, tile):
-        noise = _noise_variance(x, variance if constant else tile[1], scale, converters)
-        return _digitise(key, jnp.matmul(x, tile[0], precision=HIGHEST), noise, scale, converters)
+        noise_key, readout_key = jax.random.split(key)
+        sums = jnp.matmul(x, tile[0], precision=HIGHEST)
+        noise = _noise_variance(x, variance if constant else tile[1], spec)
+        if noise is not None:
+            sums = sums + jnp.sqrt(noise) * normal(noise_key, sums.shape)
+        return _digitise(readout_key, sums, None, jnp.asarray(spec.readout.full_scale), spec)
 
-    x_gradient = largest * _sum_tiles(key, driven, tiles, read)
+    x_gradient = largest * _sum_tiles(read_key, driven, tiles, read)
     flat_x, flat_error = x.reshape(-1, x.shape[-1]), error.reshape(-1, error.shape[-1])
-    w_gradient = jnp.matmul(flat_x.T, flat_error, precision=HIGHEST)
-    return None, x_gradient, w_gradient, None, None, None
+    g_gradient = jnp.matmul(flat_x.T, flat_error, precision=HIGHEST)
+    return None, x_gradient, g_gradient, None, None
 
 
 _two_way_product.defvjp(_two_way_forward, _two_way_backward)

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 
 from aimc.devices import capacitor as capacitor_cell
-from aimc.devices import hermes, neurram
+from aimc.devices import gain_cell as gain_cell_device
+from aimc.devices import hermes, neurram, taox
+from aimc.mapping import Mapping
+from aimc.readout.cam import CAM, ThresholdCell
+from aimc.readout.pulse import ChargeToPulse
 from aimc.spec import CrossbarSpec, crossbar
 
 
@@ -38,11 +42,48 @@ def capacitor() -> CrossbarSpec:
     return crossbar(rows=64, cols=64, dac_bits=5, adc_bits=8, adc_range=10.0, device=capacitor_cell())
 
 
+def gain_cell() -> CrossbarSpec:
+    """A gain-cell array for attention, 64 × 64, as in Leroux et al., Nat. Comput. Sci. 2025 (SPICE).
+
+    One cell a weight, whose current changes sign with the stored voltage; 16 pulse widths with a sign; outputs as
+    pulses that a clock counts in 31 signed levels, clipped at 3.9 fully-on cells (their scale of 40 over a largest cell
+    current of 10.3). Cell and leak: see `aimc.devices.gain_cell`.
+    """
+    return crossbar(
+        rows=64,
+        cols=64,
+        dac_bits=5,
+        input_encoding="pulse_width",
+        mapping=Mapping("signed_cell"),
+        device=gain_cell_device(),
+        readout=ChargeToPulse(full_scale=3.9, signed=True),
+    )
+
+
+def reram_cam() -> CrossbarSpec:
+    """A TaOx array read by an analog CAM instead of converters, in the manner of RACE-IT (arXiv 2312.06532) and NL-DPE
+    (arXiv 2511.13950).
+
+    Differential pairs on 128 × 128 tiles, 8-bit inputs of a fixed range, 6-bit Gray-coded match lines whose thresholds
+    are TaOx cells too and miss as those do. Sizes, bits, window and every number of the cells are assumptions.
+    """
+    return crossbar(
+        rows=128,
+        cols=128,
+        dac_bits=8,
+        input_range=3.0,
+        device=taox(),
+        readout=CAM(full_scale=10.0, bits=6, cell=ThresholdCell(device=taox())),
+    )
+
+
 PRESETS: dict[str, Callable[[], CrossbarSpec]] = {
     "ideal": ideal,
     "pcm_hermes": pcm_hermes,
     "reram_neurram": reram_neurram,
     "capacitor": capacitor,
+    "gain_cell": gain_cell,
+    "reram_cam": reram_cam,
 }
 
 

@@ -1,79 +1,191 @@
 """Writing weights into an array: drawn once, frozen until the next write."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
-from aimc.devices.base import Level, polynomial
-from aimc.mapping import differential, to_tiles
-from aimc.noise import normal
+from aimc import faults
+from aimc.devices.base import Level
+from aimc.mapping import (
+    column_scale,
+    contrast,
+    digit_weights,
+    digits,
+    encode,
+    less_reference,
+    to_tiles,
+)
 from aimc.spec import CrossbarSpec
+from aimc.verify import write_once, write_verified
+
+
+class Side(NamedTuple):
+    """Cells on one side of a subtraction: what the device remembers of them, and which are stuck (None: none are)."""
+
+    cells: Any
+    stuck: Any
 
 
 class State(NamedTuple):
-    """A programmed array. Conductances are in units of g_max; `w` and `read_variance` in units of the weights.
+    """A programmed array; a column is one output of one slice, slices in turn: column = slice · n_out + output.
 
-    `w` is what a noiseless read multiplies by; gradients pass through it to the weights that were programmed.
-    `read_variance`, the variance of one weight in one read, is cached for the output path with the shape of `w` (in
-    bfloat16 where there is one tile: an error of at most 2⁻⁷ in an output's variance, far less on average). It is one
-    number a tile, (n_tiles, 1, 1), where the noise does not depend on the conductance, and absent where there is none.
+    `g` is what a noiseless read multiplies by, in fully-on cells; gradients pass through it to the weights that were
+    programmed. `sides` are the cells behind it: pairs, or cells and dummy columns. `read_variance`, the variance of one
+    g in one read, is cached for the output path with the shape of `g` (in bfloat16 where there is one tile: an error
+    of at most 2⁻⁷ in an output's variance, far less on average); it is one number a tile, (n_tiles, 1, 1), where it
+    does not depend on the conductance, and absent where there is none. `shared_variance` is that of dummy columns.
     """
 
-    w: Float[Array, "n_tiles n_row n_out"]
-    g_plus: Float[Array, "n_tiles n_row n_out"]
-    g_minus: Float[Array, "n_tiles n_row n_out"]
-    scale: Float[Array, ""]
+    g: Float[Array, "n_tiles n_row n_column"]
+    sides: tuple[Side, ...]
     read_variance: Float[Array, "n_tiles _ _"] | None
+    shared_variance: Float[Array, "n_tiles n_row n_block"] | None
+    scale: Float[Array, "n_slices _"]
+    """The weight that one fully-on cell stands for, by slice and output (or one for all)."""
+    gain: Float[Array, " gains"]
+    """Digital factor at the outputs, 1 until drift is compensated: (n_out,) or (1,)."""
+    errors: Any
+    """What the readouts were built with."""
+    elapsed: Float[Array, ""]
+    """Seconds since the end of programming."""
+    n_writes: Int[Array, ""]
+    """Cell writes that programming took, repeats of write-verify among them."""
     extent: Float[Array, "n_in 0"]
     """Empty: its shape remembers how many of the rows are inputs, the rest being filled up."""
     spec: CrossbarSpec
 
 
 def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSpec) -> State:
-    """Write the weights into differential pairs, with the device's programming error on each of the two cells.
+    """Write the weights into the cells, with whatever the device, stuck cells and write-verify do to them.
 
-    The error is Gaussian and conductances stop at zero, so a cell meant to be at zero is above it on average, as on
-    a chip. Any size: weights longer than `spec.rows` are cut into row tiles. key is consumed. Gradients pass
-    straight through to `w`. Raises ValueError for weights that are not a matrix with entries, or, outside jit, not
-    finite.
+    Any size: weights longer than `spec.rows` are cut into row tiles. Random: programming, stuck cells and the readouts'
+    own errors, all frozen in the result. Gradients pass straight through to `w`, in slices by the first. Raises
+    ValueError for weights that are not a matrix with entries, or, outside jit, not finite, and for more than one row
+    tile where the readout's function cannot be added up.
     """
     if w.ndim != 2 or 0 in w.shape:
         raise ValueError(f"w must be a matrix of n_in rows and n_out columns, both at least 1, got shape {w.shape}")
     if not isinstance(w, Tracer) and not (finite := np.isfinite(np.asarray(w))).all():
         raise ValueError(f"w must be finite to be programmed, got {int((~finite).sum())} entries that are not")
+    if w.shape[0] > spec.rows and not spec.readout.is_linear:
+        raise ValueError(
+            f"readout={type(spec.readout).__name__} gives a function that is not proportional to the sum, so the parts "
+            f"of {w.shape[0]} inputs on rows={spec.rows} cannot be added up behind it; use rows of at least "
+            f"{w.shape[0]}"
+        )
+    plus_key, minus_key, readout_key, fault_key = jax.random.split(key, 4)
     tiles = to_tiles(w, spec.rows)
     target = jax.lax.stop_gradient(tiles)
-    g_plus, g_minus, scale = differential(target)
-    if spec.device.programming_std:
-        plus_key, minus_key = jax.random.split(key)
-        g_plus = _write(plus_key, g_plus, spec.device.programming_std)
-        g_minus = _write(minus_key, g_minus, spec.device.programming_std)
-        # Straight through: the error is a constant to the gradient.
-        tiles = tiles + (scale * (g_plus - g_minus) - target)
-    return State(
-        tiles, g_plus, g_minus, scale, _pair_variance(g_plus, g_minus, scale, spec), jnp.zeros((w.shape[0], 0)), spec
+    largest = column_scale(target, spec.mapping.scaling)
+    if spec.mapping.residual:
+        sides, slice_scale, n_writes = _write_remainders((plus_key, minus_key), fault_key, target / largest, spec)
+    else:
+        parts = jnp.concatenate(digits(target / largest, spec.mapping), axis=-1)
+        sides, n_writes = _write((plus_key, minus_key), fault_key, parts, spec, spec.mapping.n_slices)
+        slice_scale = jnp.asarray(digit_weights(spec.mapping))[:, None]
+    scale = slice_scale * largest / contrast(spec.mapping, spec.device.g_min)
+    through = jnp.concatenate([tiles / scale[0], *[jnp.zeros_like(tiles)] * (scale.shape[0] - 1)], axis=-1)
+    blank = State(
+        g=through,
+        sides=sides,
+        read_variance=None,
+        shared_variance=None,
+        scale=scale,
+        gain=jnp.ones(1, tiles.dtype),
+        errors=spec.readout.fabricate(readout_key, (tiles.shape[0], through.shape[-1])),
+        elapsed=jnp.zeros((), jnp.float32),
+        n_writes=n_writes,
+        extent=jnp.zeros((w.shape[0], 0)),
+        spec=spec,
     )
+    return settle(blank)
+
+
+def conductances(state: State) -> tuple[Float[Array, "n_tiles n_row _"], ...]:
+    """What a noiseless read sees of every side, in units of g_max."""
+    return tuple(_conductance(side, state.elapsed, state.spec) for side in state.sides)
+
+
+def settle(state: State) -> State:
+    """The state with `g` and the cached variances brought up to what its cells are now."""
+    spec = state.spec
+    own, *others = conductances(state)
+    reference = others[0] if others else None
+    g = less_reference(own, reference, spec.cols, spec.mapping.n_slices)
+    if spec.mapping.encoding == "signed_cell":
+        g = g - 0.5 * (1.0 + spec.device.g_min)
+    g = state.g + jax.lax.stop_gradient(g - state.g)  # straight through: what the cells did is a constant
+    read_variance, shared = _variances(own, reference, state.elapsed, spec)
+    return state._replace(g=g, read_variance=read_variance, shared_variance=shared)
+
+
+def _conductance(side: Side, elapsed: Level, spec: CrossbarSpec) -> Array:
+    g = spec.device.conductance(side.cells, elapsed)
+    return g if spec.faults is None else faults.apply(g, side.stuck, spec.faults)
 
 
 def _write(
-    key: Key[Array, ""], g: Float[Array, "*shape"], std_coefficients: tuple[Level, ...]
-) -> Float[Array, "*shape"]:
-    # Cells that are filled up beside the weights are written too; they are never driven.
-    error = polynomial(std_coefficients, g) * normal(key, g.shape)
-    return jnp.maximum(g + error, 0.0)
+    keys: tuple[Array, Array], fault_key: Array, w: Array, spec: CrossbarSpec, n_slices: int
+) -> tuple[tuple[Side, ...], Int[Array, ""]]:
+    """Cells for weights in [−1, 1], `n_slices` side by side, a key a side. Cells that are filled up beside the weights
+    are written too; they are never driven."""
+    sides, total = [], jnp.zeros((), jnp.int32)
+    targets = encode(w, spec.mapping, spec.device.g_min, spec.cols, n_slices)
+    for key, stuck_key, target in zip(keys, jax.random.split(fault_key), targets, strict=False):
+        if spec.verify is None:
+            cells, n_writes = write_once(key, target, spec.device)
+        else:
+            cells, n_writes = write_verified(key, target, spec.device, spec.verify)
+        stuck = None if spec.faults is None else faults.draw(stuck_key, target.shape, spec.faults)
+        sides.append(Side(cells, stuck))
+        total += n_writes
+    return tuple(sides), total
 
 
-def _pair_variance(g_plus: Array, g_minus: Array, scale: Array, spec: CrossbarSpec) -> Array | None:
-    coefficients = spec.device.read_variance
-    if not coefficients or spec.read_path == "device":
-        return None
-    if len(coefficients) == 1:  # the same for every cell: the product with x² collapses to a sum
-        return jnp.full((g_plus.shape[0], 1, 1), 2.0 * coefficients[0] * scale**2)
-    # A published polynomial may dip below zero between its points; a variance may not.
-    pair = jnp.maximum(polynomial(coefficients, g_plus), 0.0) + jnp.maximum(polynomial(coefficients, g_minus), 0.0)
+def _write_remainders(
+    keys: tuple[Array, Array], fault_key: Array, w: Array, spec: CrossbarSpec
+) -> tuple[tuple[Side, ...], Float[Array, "n_slices _"], Int[Array, ""]]:
+    """Slice after slice, each holding what those before it missed, enlarged to the full range (Song et al. 2024).
+
+    The read-back is noiseless: verifying reads can be averaged for as long as it takes.
+    """
+    remainder, total = w, jnp.zeros((), jnp.int32)
+    slices, scales = [], []
+    span = contrast(spec.mapping, spec.device.g_min)
+    for i in range(spec.mapping.n_slices):
+        scale = column_scale(remainder, spec.mapping.scaling)
+        slice_keys = (jax.random.fold_in(keys[0], i), jax.random.fold_in(keys[1], i))
+        sides, n_writes = _write(slice_keys, jax.random.fold_in(fault_key, i), remainder / scale, spec, 1)
+        own, *others = (_conductance(side, 0.0, spec) for side in sides)
+        held = less_reference(own, others[0] if others else None, spec.cols, 1)
+        if spec.mapping.encoding in ("offset_digital", "signed_cell"):
+            held = held - 0.5 * (1.0 + spec.device.g_min)
+        remainder = remainder - scale * held / span
+        slices.append(sides)
+        scales.append(jnp.broadcast_to(scale, (w.shape[-1],)) if scale.shape[0] > 1 else scale)
+        total += n_writes
+    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=2), *slices)
+    return joined, jnp.stack(scales), total
+
+
+def _variances(own: Array, reference: Array | None, elapsed: Level, spec: CrossbarSpec) -> tuple:
+    """Variance of a read of every cell (or pair), and of every dummy cell, for the output path."""
+    if spec.read_path == "device":
+        return None, None
+    variance = spec.device.read_variance(own, elapsed)
+    if variance is None:
+        return None, None
+    shared = None
+    if reference is not None and (other := spec.device.read_variance(reference, elapsed)) is not None:
+        if spec.mapping.encoding == "offset_column":
+            shared = jnp.broadcast_to(other, reference.shape)
+        else:
+            variance = variance + other
+    if variance.ndim == 0:  # the same for every cell: the product with x² collapses to a sum
+        return jnp.full((own.shape[0], 1, 1), variance), shared
     # A bfloat16 product is faster, but inside the scan over tiles XLA would first turn the whole array back to float32.
-    return (pair * scale**2).astype(jnp.bfloat16 if g_plus.shape[0] == 1 else jnp.float32)
+    return variance.astype(jnp.bfloat16 if own.shape[0] == 1 else jnp.float32), shared

@@ -1,59 +1,51 @@
 """What an array is: its geometry is static and checked, its noise and resolution are data that can be swept."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from math import isfinite
-from typing import NamedTuple
+from numbers import Number
+from typing import Any
 
 import jax
 
-from aimc.devices.base import Device, Level, ideal
+from aimc.devices.base import Device, Level, ideal, static
+from aimc.devices.gaussian import Gaussian
+from aimc.faults import Faults
+from aimc.inputs import Inputs
+from aimc.mapping import Mapping
+from aimc.readout.adc import UniformADC
+from aimc.readout.base import Readout
+from aimc.verify import WriteVerify
 
 READ_PATHS = ("output", "device")
 BACKWARDS = ("exact", "array")
 
 
-class Converters(NamedTuple):
-    """Resolution and ranges of the converters at both ends of an array.
-
-    `dac_levels`, `adc_levels`: signed codes, 2**bits − 1 of them, so that zero is a code; None is no converter at all.
-    `adc_range`: full scale of the readout, in units of one fully-on cell at full input; sums beyond it clip.
-    `input_range`: the input that drives a row fully; None scales every input vector by its own largest entry.
-    `output_noise`: standard deviation at the converter's input, in the unit of `adc_range`; None is no such noise.
-    """
-
-    dac_levels: Level | None = 255.0
-    adc_levels: Level | None = 255.0
-    adc_range: Level = 10.0
-    input_range: Level | None = None
-    output_noise: Level | None = None
-
-
-def _static(default):
-    return field(default=default, metadata={"static": True})
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class CrossbarSpec:
-    """A crossbar array: geometry (static) with its cells and converters (data: sweep them without recompiling).
+    """A crossbar array, in the order a number passes it: inputs, cells (mapped, written, faulty), readout.
 
     `rows`, `cols`: lines of one tile; larger weights are partitioned. `read_path`: "output" draws read noise at the
     outputs, exact for noise that is independent between cells and reads and never clipped; "device" draws every cell
     for every input vector, slowly. `clip_reads`: a cell's fluctuating conductance stops at zero, which needs the
-    device path.
-    `backward`: gradients return "exact" through the programmed weights, or as a read of the "array" from its columns.
+    device path. `backward`: gradients return "exact" through the programmed weights, or as a read of the "array" from
+    its columns. Geometry, paths and mapping are static; the rest is data.
     Build one with `crossbar` or take one from `aimc.presets`.
 
-    Raises ValueError for sizes or choices that cannot exist.
+    Raises ValueError for sizes or choices that cannot exist or cannot be combined, naming the fields.
     """
 
-    rows: int = _static(256)
-    cols: int = _static(256)
-    read_path: str = _static("output")
-    clip_reads: bool = _static(False)
-    backward: str = _static("exact")
+    rows: int = static(256)
+    cols: int = static(256)
+    read_path: str = static("output")
+    clip_reads: bool = static(False)
+    backward: str = static("exact")
+    mapping: Mapping = field(default=Mapping(), metadata={"static": True})
+    inputs: Inputs = field(default_factory=Inputs)
     device: Device = field(default_factory=ideal)
-    converters: Converters = field(default_factory=Converters)
+    verify: WriteVerify | None = None
+    faults: Faults | None = None
+    readout: Readout = field(default_factory=UniformADC)
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):
@@ -63,13 +55,57 @@ class CrossbarSpec:
         for name, allowed in (("read_path", READ_PATHS), ("backward", BACKWARDS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if self.read_path == "device" and self.backward == "array":
-            raise ValueError("backward='array' reads through read_path='output'; with 'device' use backward='exact'")
-        if self.clip_reads and self.read_path == "output":
+        self.mapping.check()
+        _check_reads(self)
+        _check_backward(self)
+        _check_readout(self)
+
+
+def _check_reads(spec: CrossbarSpec) -> None:
+    if spec.clip_reads and spec.read_path == "output":
+        raise ValueError(
+            "clip_reads=True makes read noise non-Gaussian near zero conductance, which read_path='output' cannot "
+            "draw; use read_path='device', which draws every cell"
+        )
+    if spec.clip_reads and spec.inputs.encoding == "pulse_width":
+        raise ValueError(
+            "clip_reads=True needs the conductance of a whole read, and inputs.encoding='pulse_width' collects noise "
+            "that is white on the scale of a pulse; use 'amplitude'"
+        )
+
+
+def _check_backward(spec: CrossbarSpec) -> None:
+    if spec.backward == "exact":
+        return
+    mapping = spec.mapping
+    if spec.read_path == "device":
+        raise ValueError("backward='array' reads through read_path='output'; with 'device' use backward='exact'")
+    for found, what in (
+        (mapping.n_slices > 1, f"mapping.n_slices={mapping.n_slices}"),
+        (mapping.scaling != "tensor", f"mapping.scaling={mapping.scaling!r}"),
+        (not mapping.encoding.endswith("sided"), f"mapping.encoding={mapping.encoding!r}"),
+        (spec.inputs.encoding != "amplitude", f"inputs.encoding={spec.inputs.encoding!r}"),
+    ):
+        if found:
             raise ValueError(
-                "clip_reads=True makes read noise non-Gaussian near zero conductance, which read_path='output' cannot "
-                "draw; use read_path='device', which draws every cell"
+                "backward='array' drives the columns of one array of pairs with one scale by amplitudes, so "
+                f"{what} cannot go with it; use backward='exact'"
             )
+
+
+def _check_readout(spec: CrossbarSpec) -> None:
+    if not isinstance(spec.readout, Readout) or spec.readout.is_linear:
+        return
+    name, mapping = type(spec.readout).__name__, spec.mapping
+    for found, what in (
+        (mapping.n_slices > 1, f"mapping.n_slices={mapping.n_slices} cannot be added up behind it"),
+        (spec.inputs.encoding == "bit_serial", "inputs.encoding='bit_serial' cannot be added up behind it"),
+        (mapping.encoding == "offset_digital", "mapping.encoding='offset_digital' cannot be subtracted behind it"),
+        (spec.inputs.range is None, "inputs.range=None, a scale for every vector, cannot be undone behind it"),
+        (spec.backward == "array", "backward='array' cannot read backwards through it"),
+    ):
+        if found:
+            raise ValueError(f"readout={name} gives a function that is not proportional to the sum, so {what}")
 
 
 def levels(bits: int | None, name: str = "bits") -> float | None:
@@ -81,7 +117,7 @@ def levels(bits: int | None, name: str = "bits") -> float | None:
     return float(2**bits - 1)
 
 
-def check_level(value: float, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
+def check_level(value: Level, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
     """The value itself, if it is a finite number of at least `least` (or above it). Raises ValueError naming the
     field."""
     if not isfinite(value) or value < least or (strictly and value == least):
@@ -99,10 +135,16 @@ def crossbar(
     adc_bits: int | None = 8,
     adc_range: float = 10.0,
     input_range: float | None = None,
+    input_encoding: str = "amplitude",
+    input_noise: float = 0.0,
     write_noise: float = 0.0,
     read_noise: float = 0.0,
     output_noise: float = 0.0,
     device: Device | None = None,
+    mapping: Mapping | None = None,
+    verify: WriteVerify | None = None,
+    faults: Faults | None = None,
+    readout: Readout | None = None,
     read_path: str = "output",
     clip_reads: bool = False,
     backward: str = "exact",
@@ -110,31 +152,65 @@ def crossbar(
     """A spec from plain numbers, every one of them checked.
 
     `write_noise` and `read_noise` are standard deviations of a cell in units of its g_max, the same for every
-    conductance; for a real technology pass its `device` instead. `adc_range` = 10 is the output bound of Rasch et
-    al. 2023. The other fields are those of `CrossbarSpec` and `Converters`.
+    conductance; for a real technology pass its `device` instead. `adc_range`, the full scale of the readout in fully-on
+    cells at full input, is the output bound of Rasch et al. 2023; `output_noise`, the noise at its input, has the same
+    unit; both and `adc_bits` describe the uniform converter that stands at the columns unless a `readout` is given. The
+    other fields are those of `CrossbarSpec` and `Inputs`.
 
     Raises ValueError naming the field, what came and what is allowed.
     """
     write, read = check_level(write_noise, "write_noise"), check_level(read_noise, "read_noise")
     if device is None:
-        device = ideal()._replace(programming_std=(write,) if write else (), read_variance=(read**2,) if read else ())
+        device = Gaussian(
+            programming_std=(write,) if write else (),
+            read_variance_of_g=(read**2,) if read else (),
+            source="plain numbers",
+        )
     elif write or read:
         raise ValueError("write_noise and read_noise describe a plain cell; with device=... state them in the device")
-    converters = Converters(
-        dac_levels=levels(dac_bits, "dac_bits"),
-        adc_levels=levels(adc_bits, "adc_bits"),
-        adc_range=check_level(adc_range, "adc_range", strictly=True),
-        input_range=None if input_range is None else check_level(input_range, "input_range", strictly=True),
-        output_noise=check_level(output_noise, "output_noise") or None,
-    )
+    n_adc = levels(adc_bits, "adc_bits")
+    full_scale = check_level(adc_range, "adc_range", strictly=True)
+    noise = check_level(output_noise, "output_noise") or None
+    if readout is None:
+        readout = (
+            Readout(full_scale=full_scale, noise=noise)
+            if n_adc is None
+            else UniformADC(full_scale=full_scale, noise=noise, n_levels=n_adc)
+        )
+    elif (adc_bits, adc_range, output_noise) != (8, 10.0, 0.0):
+        raise ValueError(
+            "adc_bits, adc_range and output_noise describe a uniform converter; with readout=... state them in the "
+            "readout"
+        )
+    if verify is not None:
+        check_level(verify.acceptance, "verify.acceptance", strictly=True)
+        check_level(verify.read_std, "verify.read_std")
+    if faults is not None:
+        stuck = [check_level(getattr(faults, name), f"faults.{name}") for name in ("stuck_off", "stuck_on")]
+        if sum(stuck) > 1:
+            raise ValueError(
+                f"faults.stuck_off and faults.stuck_on must add up to at most 1, got {stuck[0]} and {stuck[1]}"
+            )
+    if input_encoding == "bit_serial" and dac_bits is None:
+        raise ValueError("input_encoding='bit_serial' sends digits, so dac_bits must be a number of bits, got None")
     return CrossbarSpec(
         rows=rows,
         cols=cols,
         read_path=read_path,
         clip_reads=clip_reads,
         backward=backward,
+        mapping=Mapping() if mapping is None else mapping,
+        inputs=Inputs(
+            encoding=input_encoding,
+            bits=8 if dac_bits is None else dac_bits,
+            n_levels=levels(dac_bits, "dac_bits"),
+            range=None if input_range is None else check_level(input_range, "input_range", strictly=True),
+            noise=check_level(input_noise, "input_noise") or None,
+        ),
         device=device,
-        converters=converters,
+        verify=verify,
+        faults=faults,
+        readout=readout,
     )
 
 
@@ -145,12 +221,59 @@ def with_levels(
     read_noise: Level | None = None,
     adc_levels: Level | None = None,
 ) -> CrossbarSpec:
-    """The same array at other levels, which may be traced: this is what a sweep calls inside one compiled function."""
-    device, converters = spec.device, spec.converters
+    """The same array with other plain levels, which may be traced: this is what a sweep calls inside one compiled
+    function. Noise levels are those of a `Gaussian` cell, resolution that of a `UniformADC`; any other field is set
+    with `with_field`."""
     if write_noise is not None:
-        device = device._replace(programming_std=(write_noise,))
+        spec = with_field(spec, "device.programming_std", (write_noise,))
     if read_noise is not None:
-        device = device._replace(read_variance=(read_noise * read_noise,))
+        spec = with_field(spec, "device.read_variance_of_g", (read_noise * read_noise,))
     if adc_levels is not None:
-        converters = converters._replace(adc_levels=adc_levels)
-    return replace(spec, device=device, converters=converters)
+        spec = with_field(spec, "readout.n_levels", adc_levels)
+    return spec
+
+
+def with_field(spec: Any, path: str, value: Any) -> Any:
+    """The same array with one field changed, named by its path, such as "readout.full_scale" or "faults.stuck_on".
+
+    The value may be traced where the field is data. Raises ValueError for a path that does not exist, naming those that
+    do at that place.
+    """
+    name, _, rest = path.partition(".")
+    if isinstance(spec, tuple) and not hasattr(spec, "_fields"):
+        if not name.isdigit() or int(name) >= len(spec):
+            raise ValueError(f"there is no entry {name!r} among {len(spec)} coefficients; entries count from 0")
+        new = value if not rest else with_field(spec[int(name)], rest, value)
+        return (*spec[: int(name)], new, *spec[int(name) + 1 :])
+    known = _field_names(spec)
+    if name not in known:
+        raise ValueError(
+            f"{type(spec).__name__} has no field {name!r}; it has {', '.join(known) if known else 'no fields'}"
+        )
+    new = value if not rest else with_field(getattr(spec, name), rest, value)
+    return replace(spec, **{name: new}) if is_dataclass(spec) else spec._replace(**{name: new})
+
+
+def numeric_fields(spec: Any, prefix: str = "") -> dict[str, float]:
+    """Every number of the spec that is data, by its path: what `with_field` can sweep without compiling again."""
+    if isinstance(spec, Number) and not isinstance(spec, bool):
+        return {prefix: float(spec)}  # ty: ignore
+    if isinstance(spec, tuple) and not hasattr(spec, "_fields"):
+        parts = {str(i): entry for i, entry in enumerate(spec)}
+    elif isinstance(spec, Mapping):
+        parts = {}
+    else:
+        parts = {name: getattr(spec, name) for name in _field_names(spec) if not _is_static(spec, name)}
+    found = {}
+    for name, part in parts.items():
+        found |= numeric_fields(part, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+def _field_names(spec: Any) -> list[str]:
+    return list(getattr(spec, "__dataclass_fields__", getattr(spec, "_fields", ())))
+
+
+def _is_static(spec: Any, name: str) -> bool:
+    fields = getattr(spec, "__dataclass_fields__", {})
+    return name in fields and bool(fields[name].metadata.get("static"))

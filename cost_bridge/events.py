@@ -28,6 +28,8 @@ EVENTS: dict[str, Event] = {
     "dac_samples": Event("one value driven onto an input line", "conversion", "array"),
     "adc_samples": Event("one output line turned into a multi-bit code", "conversion", "array"),
     "comparator_decisions": Event("one output line turned into one bit", "decision", "array"),
+    "cam_searches": Event("one value compared with one row of a content-addressable memory", "comparison", "array"),
+    "pulses": Event("one pulse or clock tick counted at an output line", "pulse", "array"),
     "array_cycles": Event("reads that have to follow each other: time, not energy", "cycle", "array"),
     "cell_writes": Event("one cell programmed, its drivers included", "cell", "array"),
     "write_cycles": Event("row writes that have to follow each other: time, not energy", "cycle", "array"),

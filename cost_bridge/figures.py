@@ -18,6 +18,8 @@ ITEM_COLOURS = {
     "dac_samples": "#4cb8b0",
     "adc_samples": "#9bd8cf",
     "comparator_decisions": "#c3e8e0",
+    "cam_searches": "#2a7f62",
+    "pulses": "#74c69d",
     "cell_writes": "#8f5aa8",
     "refresh": "#c39bd3",
     "digital_ops": "#e8b04b",

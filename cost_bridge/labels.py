@@ -24,6 +24,8 @@ ITEM_TEXT = {
     "dac_samples": "input converters",
     "adc_samples": "output converters",
     "comparator_decisions": "1-bit decisions",
+    "cam_searches": "searches of match lines",
+    "pulses": "pulses counted",
     "array_cycles": "reads",
     "cell_writes": "writing cells",
     "write_cycles": "row writes",

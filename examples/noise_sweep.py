@@ -14,8 +14,9 @@ from jax.scipy.stats import norm
 from rich.console import Console
 from rich.table import Table
 
-from aimc import crossbar, mvm, presets, program, sweep
+from aimc import conductances, crossbar, mvm, presets, program, sweep
 from aimc.devices.base import polynomial
+from aimc.readout import UniformADC
 from aimc.spec import with_levels
 
 jax.config.update("jax_default_matmul_precision", "highest")  # the reference product, on accelerators too
@@ -53,15 +54,16 @@ def write_error(spec):
 
 def read_error(state):
     """Expected squared error of one read of this chip: cells, input rounding and the rounding of every row tile."""
-    converters, n_tiles = state.spec.converters, state.w.shape[0]
+    inputs, readout, device, n_tiles = state.spec.inputs, state.spec.readout, state.spec.device, state.g.shape[0]
     largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-    variance = polynomial(state.spec.device.read_variance, state.g_plus)
-    variance += polynomial(state.spec.device.read_variance, state.g_minus)
-    dac = (2 / (converters.dac_levels - 1)) ** 2 / 12
-    adc = (2 * converters.adc_range / (converters.adc_levels - 1)) ** 2 / 12
-    cells = jnp.matmul(x**2, (state.scale**2 * variance).reshape(N_IN, N_OUT))
-    inputs = dac * jnp.sum(state.w.reshape(N_IN, N_OUT) ** 2, axis=0)
-    return jnp.mean(cells + largest**2 * (inputs + n_tiles * adc * state.scale**2))
+    variances = [device.read_variance(side, state.elapsed) for side in conductances(state)]
+    pair = sum((jnp.zeros(()) if v is None else v for v in variances), jnp.zeros_like(state.g))
+    dac = 0.0 if inputs.n_levels is None else (2 / (inputs.n_levels - 1)) ** 2 / 12
+    is_digital = isinstance(readout, UniformADC)
+    adc = (2 * readout.full_scale / (readout.n_levels - 1)) ** 2 / 12 if is_digital else 0.0
+    cells = jnp.matmul(x**2, pair.reshape(N_IN, N_OUT))
+    rounding = dac * jnp.sum(state.g.reshape(N_IN, N_OUT) ** 2, axis=0) + n_tiles * adc
+    return state.scale[0, 0] ** 2 * jnp.mean(cells + largest**2 * rounding)
 
 
 def decibels(error):
@@ -73,9 +75,9 @@ def decibels(error):
 def measure(spec):
     """Squared errors of writing, over chips, and of reading, over reads of one chip."""
     chips = jax.lax.map(lambda key: program(key, w, spec), jax.random.split(chip_key, N_CHIPS))
-    written = jnp.matmul(x, chips.w.reshape(N_CHIPS, N_IN, N_OUT))
+    written = jnp.matmul(x, (chips.scale * chips.g.reshape(N_CHIPS, N_IN, N_OUT)))
     state = program(chip_key, w, spec)
-    still = jnp.matmul(x, state.w.reshape(N_IN, N_OUT))
+    still = jnp.matmul(x, state.scale[0, 0] * state.g.reshape(N_IN, N_OUT))
     reads = jax.lax.map(lambda key: mvm(key, x, state), jax.random.split(read_key, N_READS))
     return jnp.mean((written - exact) ** 2), jnp.mean((reads - still) ** 2), write_error(spec), read_error(state)
 

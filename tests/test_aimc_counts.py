@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from aimc.counts import Counts, matmul_counts, program_counts, tiles, training_step_counts
+import aimc
+from aimc.counts import (
+    Counts,
+    matmul_counts,
+    program_counts,
+    read_counts,
+    tiles,
+    training_step_counts,
+    write_counts,
+)
 
 
 def test_a_product_is_counted_by_hand():
@@ -65,3 +74,36 @@ def test_counts_are_exact_integers_of_any_size():
 def test_impossible_counts_are_refused(count):
     with pytest.raises(Exception, match="adc_samples"):
         Counts(adc_samples=count)
+
+
+def test_a_read_counts_slices_planes_dummies_and_its_readout():
+    """By hand for 300 inputs, 70 outputs on 128 x 32 tiles: 3 row tiles, 2 slices of 3 column blocks, 7 bit planes."""
+    mapping = aimc.Mapping("offset_column", n_slices=2, slice_bits=4)
+    spec = aimc.crossbar(rows=128, cols=32, mapping=mapping, input_encoding="bit_serial", dac_bits=8)
+    counts = read_counts(spec, 5, 300, 70)
+    assert counts.analog_macs == 5 * 7 * (300 * 70 * 2 + 300 * 6)
+    assert counts.dac_samples == 5 * 7 * 300 * 6
+    assert counts.adc_samples == 5 * 7 * 70 * 2 * 3
+    assert counts.array_cycles == 35
+    plain = aimc.crossbar(rows=128, cols=32)
+    assert read_counts(plain, 5, 300, 70) == matmul_counts(5, 300, 70, rows=128, cols=32)
+    bare = read_counts(aimc.crossbar(adc_bits=None), 5, 300, 70)
+    assert bare.adc_samples == 0
+    digital = aimc.crossbar(mapping=aimc.Mapping("offset_digital"))
+    assert read_counts(digital, 5, 300, 70).digital_ops == 5 * (2 * 300 + 2 * 70) + 5 * (300 + 70)
+
+
+def test_writes_are_counted_as_they_happened():
+    key, w = jax.random.key(0), jnp.ones((20, 10))
+    once = aimc.program(key, w, aimc.crossbar(rows=7, write_noise=0.1))
+    assert write_counts(once) == Counts(cell_writes=2 * 21 * 10, write_cycles=14)
+    verify = aimc.WriteVerify(acceptance=1e-6, max_writes=3)
+    middle = jnp.zeros_like(w)  # both cells of a pair half on, where no write clips at zero
+    thrice = aimc.program(
+        key, middle, aimc.crossbar(rows=7, write_noise=0.1, verify=verify, mapping=aimc.Mapping("two_sided"))
+    )
+    assert write_counts(thrice) == Counts(
+        cell_writes=3 * 420, write_cycles=42, analog_macs=1260, adc_samples=1260, digital_ops=1260
+    )
+    dummies = aimc.program(key, w, aimc.crossbar(rows=7, cols=4, mapping=aimc.Mapping("offset_column")))
+    assert write_counts(dummies).cell_writes == 21 * 10 + 21 * 3

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Key
 
+from aimc.devices.base import Level
 from aimc.nn.layers import AnalogLinear
 from aimc.spec import CrossbarSpec
 
@@ -34,11 +35,23 @@ def convert(model: nnx.Module, spec: CrossbarSpec, *, rngs: nnx.Rngs | None = No
 
 def deploy(key: Key[Array, ""], model: nnx.Module) -> None:
     """Program every analog layer of the model once, each with its own part of key; from then on it is one chip."""
-    layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLinear)]
-    if not layers:
-        raise ValueError(f"model {type(model).__name__} has no analog layer to deploy; convert it first")
+    layers = _analog_layers(model, "deploy")
     for layer_key, layer in zip(jax.random.split(key, len(layers)), layers, strict=True):
         layer.deploy(layer_key)
+
+
+def grow_old(key: Key[Array, ""], model: nnx.Module, seconds: Level) -> None:
+    """Let every array of a deployed model age by `seconds` (see `aimc.age`), each with its own part of key."""
+    layers = _analog_layers(model, "age")
+    for layer_key, layer in zip(jax.random.split(key, len(layers)), layers, strict=True):
+        layer.age(layer_key, seconds)
+
+
+def _analog_layers(model: nnx.Module, what: str) -> list[AnalogLinear]:
+    layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLinear)]
+    if not layers:
+        raise ValueError(f"model {type(model).__name__} has no analog layer to {what}; convert it first")
+    return layers
 
 
 def _analog(linear: nnx.Linear, spec: CrossbarSpec, rngs: nnx.Rngs, path: tuple) -> AnalogLinear:

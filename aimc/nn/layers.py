@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from aimc.aging import age
+from aimc.devices.base import Level
 from aimc.matmul import analog_matmul, mvm
 from aimc.program import program
 from aimc.spec import CrossbarSpec
@@ -32,6 +34,12 @@ class AnalogLinear(nnx.Module):
     def deploy(self, key: Key[Array, ""]) -> None:
         """Write the kernel into an array once and read that array from now on."""
         self.chip = Chip(program(key, self.kernel[...], self.spec))
+
+    def age(self, key: Key[Array, ""], seconds: Level) -> None:
+        """Let the deployed array grow older by `seconds`. Raises ValueError if there is none yet."""
+        if self.chip is None:
+            raise ValueError("this layer has no array yet that could age; deploy it first")
+        self.chip = Chip(age(key, self.chip.get_value(), seconds))
 
     def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
         if self.chip is None:

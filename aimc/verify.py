@@ -1,0 +1,67 @@
+"""Write-verify: a cell is read after a write and written again while it is off target."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from aimc.devices.base import Cells, Device, Level, static
+from aimc.noise import normal
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class WriteVerify:
+    """Accept a cell within `acceptance` of its target, else write it again, up to `max_writes` times in all.
+
+    `acceptance` and `read_std`, the error of the verifying read, are in units of g_max. Published programming errors
+    (all of `aimc.devices` but `Gaussian`) already are what a chip's own write-verify leaves; use this where the
+    device states the error of a single write.
+    """
+
+    acceptance: Level
+    max_writes: int = static(10)
+    read_std: Level = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_writes, int) or self.max_writes < 1:
+            raise ValueError(f"verify.max_writes must be a whole number of writes, at least 1, got {self.max_writes!r}")
+
+
+def write_once(key: Key[Array, ""], target: Float[Array, "*shape"], device: Device) -> tuple[Cells, Int[Array, ""]]:
+    """One write a cell; also the number of writes."""
+    return device.write(key, target), jnp.asarray(target.size, jnp.int32)
+
+
+def write_verified(
+    key: Key[Array, ""], target: Float[Array, "*shape"], device: Device, verify: WriteVerify
+) -> tuple[Cells, Int[Array, ""]]:
+    """Cells after write-verify, and how many writes they took together (each followed by a verifying read).
+
+    Random: every write and every verifying read. A cell that is never accepted keeps its last write. Where one write
+    errs by a Gaussian of deviation s, accepted cells err by that Gaussian cut at ±acceptance, and the number of
+    writes is geometric with p = erf(acceptance / (s √2)), cut at `max_writes`.
+    """
+
+    def is_off(read_key: Key[Array, ""], cells: Cells) -> Bool[Array, "..."]:
+        seen = device.conductance(cells, 0.0) + verify.read_std * normal(read_key, target.shape)
+        return jnp.abs(seen - target) > verify.acceptance
+
+    def again(carry: tuple) -> tuple:
+        attempt, cells, off, n_writes = carry
+        write_key, read_key = jax.random.split(jax.random.fold_in(key, attempt))
+        fresh = device.write(write_key, target)
+        cells = jax.tree.map(lambda new, old: jnp.where(_over(off, new), new, old), fresh, cells)
+        return attempt + 1, cells, off & is_off(read_key, cells), n_writes + jnp.sum(off, dtype=jnp.int32)
+
+    write_key, read_key = jax.random.split(jax.random.fold_in(key, 0))
+    cells = device.write(write_key, target)
+    start = (jnp.asarray(1, jnp.int32), cells, is_off(read_key, cells), jnp.asarray(target.size, jnp.int32))
+    _, cells, _, n_writes = jax.lax.while_loop(lambda c: (c[0] < verify.max_writes) & jnp.any(c[2]), again, start)
+    return cells, n_writes
+
+
+def _over(mask: Array, leaf: Array) -> Array:
+    """A mask of cells, shaped to broadcast over what a cell remembers."""
+    return mask.reshape(mask.shape + (1,) * (leaf.ndim - mask.ndim))
