@@ -11,7 +11,7 @@ from .digital.gpu import Op
 from .events import BOUNDARIES, EVENTS
 from .price import Cost, Price, price
 from .rates import load
-from .uncertainty import EVIDENCE, Rate, monte_carlo, tornado
+from .uncertainty import EVIDENCE, Rate, monte_carlo, probability_above, propagate, sobol, tornado
 from .work import Measured, Workload
 
 __all__ = [
@@ -33,5 +33,8 @@ __all__ = [
     "load",
     "monte_carlo",
     "price",
+    "probability_above",
+    "propagate",
+    "sobol",
     "tornado",
 ]

@@ -47,9 +47,6 @@ def write_page(
 
 def page(results: Mapping[str, Any], *, sections: Sequence[Section] = (), title: str = TITLE) -> str:
     """The page as text."""
-    from plotly.offline import get_plotlyjs
-
-    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
@@ -65,6 +62,14 @@ def page(results: Mapping[str, Any], *, sections: Sequence[Section] = (), title:
             _provenance(results),
         ]
     )
+    return shell(title, body)
+
+
+def shell(title: str, body: str) -> str:
+    """A whole HTML document around `body`, with the style and the plotting library inside it."""
+    from plotly.offline import get_plotlyjs
+
+    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -151,7 +156,7 @@ def _drivers(results: Mapping[str, Any]) -> str:
         for name, ratio, detail in figures.all_of(results, workload):
             found = True
             base = detail.get("ratio_at_medians", ratio)
-            inner.append(f"<h3>{escape(name)}</h3>{_figure(figures.drivers(detail, base))}")
+            inner.append(f"<h3>{escape(name)}</h3>{embed(figures.drivers(detail, base))}")
         if inner:
             opened = " open" if workload == figures.workloads(results)[0] else ""
             parts.append(
@@ -162,7 +167,7 @@ def _drivers(results: Mapping[str, Any]) -> str:
 
 def _section(section: Section) -> str:
     paragraphs = "".join(f"<p>{escape(part.strip())}</p>" for part in section.text.split("\n\n") if part.strip())
-    figure = f'<div class="card">{_figure(figures.style(section.figure))}</div>' if section.figure is not None else ""
+    figure = f'<div class="card">{embed(figures.style(section.figure))}</div>' if section.figure is not None else ""
     return f"<h2>{escape(section.title)}</h2>{paragraphs}{figure}"
 
 
@@ -226,10 +231,11 @@ def _work_title(results: Mapping[str, Any], workload: str) -> str:
 
 
 def _card(heading: str, figure: Any) -> str:
-    return f'<div class="card">{heading}{_figure(figure)}</div>'
+    return f'<div class="card">{heading}{embed(figure)}</div>'
 
 
-def _figure(figure: Any) -> str:
+def embed(figure: Any) -> str:
+    """A plotly figure as HTML for `shell`."""
     return figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
 
 

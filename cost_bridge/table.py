@@ -1,6 +1,6 @@
 """The comparison as a table for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import labels
@@ -52,13 +52,31 @@ def render(results: Mapping[str, Any], *, boundary: str = "wall plug") -> Any:
 
 
 def show(results: Mapping[str, Any], *, boundary: str = "wall plug") -> None:
-    """Print the table to standard output, wide enough to be read where that is not a terminal."""
+    """Print the table to standard output."""
+    print_wide(render(results, boundary=boundary))
+
+
+def print_wide(renderable: Any) -> None:
+    """Print to standard output, wide enough to be read where that is not a terminal."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    console.print(render(results, boundary=boundary))
+    console.print(renderable)
+
+
+def plain(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), title: str = "") -> Any:
+    """A table of plain text; `right` says which columns hold numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=_plain(title, "bold") if title else None, title_justify="left")
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if i in right else "left")
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    return table
 
 
 def _plain(text: str, style: str = "") -> Any:

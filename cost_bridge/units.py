@@ -7,11 +7,9 @@ UNITS = {
     "kwh": "kWh",
     "mwh": "MWh",
     "twh": "TWh",
-    "j": "J",
     "pj": "pJ",
     "fj": "fJ",
     "s": "s",
-    "seconds": "s",
     "ms": "ms",
     "us": "µs",
     "ns": "ns",
@@ -29,7 +27,6 @@ UNITS = {
     "zb": "ZB",
     "bits": "bit",
     "gs": "10⁹ samples",
-    "flop": "FLOP",
     "flops": "FLOP",
     "tflops": "TFLOP/s",
     "tops": "TOP/s",
@@ -43,7 +40,6 @@ UNITS = {
     "gpus": "GPUs",
     "cpu": "CPU",
     "core": "core",
-    "cores": "cores",
     "consoles": "consoles",
     "parameter": "parameter",
     "parameters": "parameters",
@@ -73,6 +69,9 @@ UNITS = {
 }
 """Words that end a name, and how a person writes them. 1 is a pure number."""
 
+COUNTS = ("layers", "heads", "width", "vocabulary", "context", "parameters", "interruptions", "growth")
+"""Units that are a whole name."""
+
 PURE = {"model_form"}
 """Tables whose rates are pure factors and are named after what they multiply."""
 
@@ -89,6 +88,6 @@ def unit(name: str) -> str:
         above = UNITS.get(words[at - 1])
         if above and all(below):
             return f"{above}/({' '.join(map(str, below))})" if len(below) > 1 else f"{above}/{below[0]}"
-    elif words[-1] in UNITS and (len(words) > 1 or words[-1] not in ("s", "v", "w", "j")):
+    elif words[-1] in UNITS and (len(words) > 1 or words[-1] in COUNTS):
         return UNITS[words[-1]]
     raise ValueError(f"{name} does not end in a unit; names end like tdp_w, launch_us, price_usd, cooling_fraction")

@@ -31,7 +31,12 @@ def _dollars(t: Tables) -> Values:
     years = {"GPT-3": t[P]["gpt3_year"], "GPT-4": t[P]["gpt4_year"], "2028": 2028.0}
     values = {f"unfitted, {name}, cloud $": plain.cloud_usd(year) for name, year in years.items()}
     values |= {f"calibrated, {name}, cloud $": fitted.cloud_usd(year) for name, year in years.items()}
-    return values | {f"calibrated, {name}, GPU $": fitted.gpu_usd(year) for name, year in years.items()}
+    values |= {f"calibrated, {name}, GPU $": fitted.gpu_usd(year) for name, year in years.items()}
+    seen = t["world.epoch_2024"]
+    return values | {
+        f"printed over Epoch AI's estimate, {name}, cloud": t[D][f"{key}_cloud_usd"] / seen[f"{key}_cloud_usd"]
+        for name, key in (("GPT-3", "gpt3"), ("GPT-4", "gpt4"))
+    }
 
 
 def _printed_ratios(t: Tables) -> Values:
@@ -78,7 +83,9 @@ ROWS = (
         "The formula is not printed. With Table 1's best guess, exponent 2 and Fig. 4's doubling all three come out "
         "within 19 %, nothing fitted; two fitted numbers (33.86 FLOP per parameter, 187 % growth) bring them within "
         "2 %, which is an in-sample reconstruction and no evidence. 40 FLOP per parameter is 6.7 tokens a parameter, "
-        "and GPT-3 is dated a year late: the dollars of GPT-3 are right partly because errors cancel.",
+        "and GPT-3 is dated a year late: the dollars of GPT-3 are right partly because errors cancel. Epoch AI's "
+        "cloud cost "
+        "of GPT-3 is about the same, that of GPT-4 two and a half times as much.",
         "a P^2 / K(year) / (150 TFLOP/s) $2.5/h 2^(-(year - 2021)/2.46), K = 1 + 4 (year - 2021)",
         "exponent 2, not Table 3's 1.91; K = 1 in 2021; GPU cost is cloud cost over 4.8",
         (*TREND, f"{P}.gpt3_parameters", "paper.growth.parameters_growth", "paper.calibrated.flops_per_parameter",

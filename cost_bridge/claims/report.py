@@ -32,7 +32,10 @@ def _gpt4(t: Tables) -> Values:
 
 def _rent(t: Tables) -> Values:
     own = t[C]
-    return {
+    sources = {
+        f"$, {name}": own[f"{key}_rent_usd"] for name, key in (("SemiAnalysis", "semianalysis"), ("Epoch", "epoch"))
+    }
+    return sources | {
         f"$, {length} run": accounting.rent_usd(own["size_gpus"], own[f"{length}_days"], own["rent_usd_per_hour"])
         for length in ("short", "long")
     }

@@ -30,6 +30,9 @@ def _margins(t: Tables) -> Values:
         saved = 1 - accounting.price_at_margin(1.0, own["nvidia_fraction"], target)
         values[f"GPU price, fraction saved at {end} margin"] = saved
         values[f"training cost, fraction saved at {end} margin"] = saved * shares.gpus
+    for maker, key in (("AMD", "amd_fraction"), ("Intel", "intel_fraction")):
+        price = accounting.price_at_margin(1.0, own["nvidia_fraction"], own[key])
+        values[f"GPU price, fraction saved at {maker}'s margin"] = 1 - price
     return values
 
 

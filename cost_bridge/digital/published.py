@@ -15,6 +15,7 @@ from .scaling import (
     device_hours,
     recomputed_flops,
     run_days,
+    sustained_flops,
     training_flops,
 )
 
@@ -56,6 +57,17 @@ def llama2_hours(tables: Tables) -> Number:
     before, model = tables["models.llama1_65b"], tables["models.llama2_70b"]
     per_token = run_flops(before) / before["training_tokens"]
     return device_hours(run_flops(model), before["tokens_per_s_per_gpu"] * per_token)
+
+
+def implied_tflops(tables: Tables) -> dict[str, Number]:
+    """TFLOP/s per device that the published hours of every model imply, at 6 P_active T: restated, not predicted."""
+    found = {}
+    for name, model in tables.items():
+        if name.startswith("models.") and "device_hours" in model and "training_tokens" in model:
+            active = model.get("active_parameters", model["parameters"])
+            flops = training_flops(active, model["training_tokens"])
+            found[name.partition(".")[2]] = sustained_flops(flops, model["device_hours"]) / 1e12
+    return found
 
 
 def checks(tables: Tables) -> list[Check]:
