@@ -98,6 +98,14 @@ def dollars(amount: float) -> str:
     return f"${mantissa}·10{power}"
 
 
+def large_dollars(amount: float) -> str:
+    """Dollars with the word a newspaper would use: '$17.8 B'."""
+    for size, letter in ((1e15, ",000 T"), (1e12, " T"), (1e9, " B"), (1e6, " M")):
+        if amount >= 0.9995 * size:
+            return f"${significant(amount / size, 3)}{letter}"
+    return dollars(amount)
+
+
 def money(amount: float | Sequence[float]) -> str:
     """A number of dollars, or a range of them."""
     if isinstance(amount, int | float):
