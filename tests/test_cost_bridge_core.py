@@ -259,3 +259,13 @@ def test_a_broken_table_is_refused_with_its_file_and_entry(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
         read(path)
+
+
+def test_importing_the_package_takes_less_than_a_tenth_of_a_second() -> None:
+    """CPU time of the import statement in a fresh interpreter, best of five."""
+    code = "import time; start = time.process_time(); import cost_bridge; print(time.process_time() - start)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(seconds) < 0.1, seconds

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cost_bridge import load, outlook, seeds
+from cost_bridge.analog import components
 from cost_bridge.digital import levers, published
 from cost_bridge.overrides import parse, read
 from cost_bridge.rates import tables
@@ -205,3 +206,39 @@ def test_commands_take_a_file_and_words_and_words_win(tmp_path: Path) -> None:
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("cost-bridge: mine.toml, line 2: paper.growth.gpu_speed: its name does not end in")
     assert len(wrong.stderr.strip().splitlines()) == 1
+
+
+# ---------------------------------------------------------------- components of analog chips
+
+
+def test_the_adc_regression_is_its_table_at_the_corners_and_monotone_between() -> None:
+    found = tables(medians(RATES))
+    assert components.nodes(found) == [7, 14, 32, 65, 130]
+    assert components.adc_pj(found, 8, 14) == pytest.approx(0.362)
+    assert components.adc_um2(found, 4, 130) == pytest.approx(28984)
+    assert components.adc_pj(found, 7, 32) == pytest.approx((1.07 * 1.71) ** 0.5)
+    assert components.adc_pj(found, 8, (14 * 32) ** 0.5) == pytest.approx((0.362 * 1.71) ** 0.5)
+    energies = [components.adc_pj(found, bits / 2, 28) for bits in range(8, 21)]
+    assert energies == sorted(energies)
+    for bits, node in ((3.9, 14), (10.1, 14), (8, 6), (8, 131)):
+        with pytest.raises(ValueError, match="must be between"):
+            components.adc_pj(found, bits, node)
+
+
+def test_a_real_converter_stands_above_the_envelope_and_the_envelope_above_the_noise() -> None:
+    """Murmann's envelope: 0.28 pJ at 8 bits, 0.42 at 10, 2.7 at 12; 12 k T 4^b is 3.3 fJ at 8 bits and 300 K."""
+    found = tables(medians(RATES))
+    for bits, pj in ((8, 0.28), (10, 0.42), (12, 2.7)):
+        assert components.adc_envelope_pj(found, bits) == pytest.approx(pj, rel=0.02)
+        assert components.noise_floor_j(bits) < 1e-12 * components.adc_envelope_pj(found, bits)
+    assert components.noise_floor_j(8) == pytest.approx(3.26e-15, rel=0.01)
+    assert components.adc_pj(found, 8, 14) * 1e-12 / components.noise_floor_j(8) == pytest.approx(111, rel=0.01)
+
+
+def test_isaacs_tile_is_the_sum_of_its_published_components() -> None:
+    """Shafiee 2016, Table I: IMA 16 + 4 + 0.01 + 2.4 + 0.2 + 1.24 + 0.23 mW; tile 12 of them and 40.9 mW."""
+    own = tables(medians(RATES))["components.isaac"]
+    assert own["ima_power_mw"] == pytest.approx(16 + 4 + 0.01 + 2.4 + 0.2 + 1.24 + 0.23)
+    assert own["tile_power_mw"] == pytest.approx(12 * own["ima_power_mw"] + 40.9, rel=1e-3)
+    assert own["chip_power_w"] == pytest.approx((168 * own["tile_power_mw"] * 1e-3) + 10.4, rel=2e-3)
+    assert own["adc_8_bit_pj"] == pytest.approx(16e-3 * 100e-9 / 1024 * 1e12)
