@@ -72,6 +72,10 @@ def _fold(g: "Array", ohm: float) -> "Array":
     return wires.transfer_matrix(g, r_row=ohm, r_col=ohm, r_drv=ohm, r_sense=ohm)
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def _relative(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.sqrt(np.mean((found - true) ** 2) / np.mean(true**2)))
 
@@ -93,7 +97,10 @@ def run(options: WiresMap) -> None:
     errors = error_map(options)
     if options.picture is not None:
         partial = options.picture.with_name(options.picture.name + ".part")
-        partial.write_text(_figure(errors, options).to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+        partial.write_text(
+            _figure(errors, options).to_html(include_plotlyjs=True, full_html=True, config={"displayModeBar": False}),
+            encoding="utf-8",
+        )
         partial.rename(options.picture)
     if options.json:
         by_kind = {kind: values.tolist() for kind, values in zip(KINDS, errors, strict=True)}
@@ -107,7 +114,7 @@ def run(options: WiresMap) -> None:
         for size in options.sizes:
             table.add_column(f"{size} × {size}", justify="right")
         for ratio, row in zip(options.ratios, values, strict=True):
-            table.add_row(f"{ratio:.0e}", *(f"{100 * error:.3g} %" for error in row))
+            table.add_row(f"{ratio:.0e}", *map(_percent, row))
         Console().print(table)
     if options.picture is not None:
         print(f"Picture in {options.picture}.")
@@ -124,7 +131,7 @@ def _figure(errors: np.ndarray, options: WiresMap) -> Any:
                 x=[str(size) for size in options.sizes],
                 y=[f"{ratio:.0e}" for ratio in options.ratios],
                 z=np.log10(np.maximum(values, 1e-6)),
-                text=[[f"{100 * error:.2g} %" for error in row] for row in values],
+                text=[[_percent(error) for error in row] for row in values],
                 texttemplate="%{text}",
                 zmin=-4,
                 zmax=1,
@@ -138,6 +145,8 @@ def _figure(errors: np.ndarray, options: WiresMap) -> Any:
     figure.update_yaxes(title_text="wire segment / strongest cell: r × G_max", type="category", col=1)
     figure.update_layout(
         title={"text": "Error of the currents if the wires are taken for ideal"},
+        height=400,
+        margin={"t": 80, "r": 10},
         plot_bgcolor="white",
         font={"family": "system-ui, sans-serif"},
     )
