@@ -7,6 +7,7 @@ computes beside an array) cancels in a ratio as far as it should and no further.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .analog.chip import ONCE
 from .events import BOUNDARIES
 from .machines import Machine, machines, own_rates
 from .price import smaller
@@ -181,10 +182,13 @@ def _baselines(columns: Sequence[Machine], outputs: Mapping[Cell, Any]) -> dict[
 
 
 def _evidence_shares(share: Mapping[str, float], rates: Mapping[str, Rate]) -> list[dict[str, Any]]:
-    """How much of the joules rests on each class: its rates' part of all elasticities, model-form terms left out."""
+    """How much of the joules rests on each class: its rates' part of all elasticities.
+
+    Model-form terms are error bars, and a count of once is no evidence: both are left out.
+    """
     by_class = dict.fromkeys(EVIDENCE, 0.0)
     for name, part in share.items():
-        if not name.startswith("model_form."):
+        if not name.startswith("model_form.") and rates[name] != ONCE:
             by_class[rates[name].evidence] += part
     whole = sum(by_class.values())
     return [{"evidence": name, "share": part / whole} for name, part in by_class.items() if part > 0]

@@ -1,6 +1,7 @@
 """What the commands on the seed documents print: for each, a JSON value, a table for the terminal, perhaps a page."""
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 from . import outlook
@@ -128,8 +129,7 @@ def _ledger_table(found: Sequence[ledger.Found]) -> Any:
         first = next(iter(one.values.items()), None)
         more = f" (+{len(one.values) - 1})" if len(one.values) > 1 else ""
         shown = f"{first[0]}: {_number(first[1])}{more}" if first else ""
-        words = " ".join(one.row.seed_words.split())
-        rows.append([one.row.id, words if len(words) < 60 else words[:57] + "...", shown, one.verdict])
+        rows.append([one.row.id, shorten(one.row.seed_words, 72, placeholder=" …"), shown, one.verdict])
     count = {verdict: sum(one.verdict == verdict for one in found) for verdict in ledger.VERDICTS}
     title = f"{len(found)} claims: " + ", ".join(f"{n} {verdict}" for verdict, n in count.items())
     return plain(["id", "the document", "value", "verdict"], rows, title=title)

@@ -102,7 +102,7 @@ def _in_short(results: Mapping[str, Any]) -> str:
             ratio, name = max(found)
             cell = (workload, name, "wall plug")
             row = next(row for row in results["rows"] if (row["workload"], row["hardware"], row["boundary"]) == cell)
-            said = _verdict(escape(name), ratio, *row["interval_90"])
+            said = _verdict(escape(name), ratio, *row["interval_90"]) + _chance(results, cell)
             lines.append(f"<li><b>{escape(workload)}</b>, {escape(row['unit'])}: {said}</li>")
     if not lines:
         return ""
@@ -121,6 +121,15 @@ def _verdict(name: str, ratio: float, low: float, high: float) -> str:
         f"the {name} <b>cannot be told apart</b> from the best digital machine: "
         f"best digital joules over its own are {labels.times(ratio)}, {span}."
     )
+
+
+def _chance(results: Mapping[str, Any], cell: tuple[str, str, str]) -> str:
+    """The share of the draws in which it needs fewer joules, where the results hold it."""
+    for detail in results.get("details", []):
+        if (detail["workload"], detail["hardware"], detail["boundary"]) == cell:
+            chance = detail.get("probability_above_1")
+            return "" if chance is None else f" It needs fewer in {100 * chance:.0f} % of the draws."
+    return ""
 
 
 def _joules(results: Mapping[str, Any]) -> str:
@@ -156,13 +165,25 @@ def _drivers(results: Mapping[str, Any]) -> str:
         for name, ratio, detail in figures.all_of(results, workload):
             found = True
             base = detail.get("ratio_at_medians", ratio)
-            inner.append(f"<h3>{escape(name)}</h3>{embed(figures.drivers(detail, base))}")
+            inner.append(f"<h3>{escape(name)}</h3>{embed(figures.drivers(detail, base))}{_variance(detail)}")
         if inner:
             opened = " open" if workload == figures.workloads(results)[0] else ""
             parts.append(
                 f'<details class="card"{opened}><summary>{escape(workload)}</summary>{"".join(inner)}</details>'
             )
     return "\n".join(parts) if found else ""
+
+
+def _variance(detail: Mapping[str, Any]) -> str:
+    """First-order Sobol indices of the ratio, those of 2 % and more, in words."""
+    found = [one for one in detail.get("sobol", []) if one["index"] >= 0.02]
+    if not found:
+        return ""
+    named = ", ".join(
+        f"{escape(labels.rate_text(one['rate']))} {100 * one['index']:.0f} %"
+        for one in sorted(found, key=lambda one: one["index"], reverse=True)
+    )
+    return f'<p class="soft">Share of the ratio\'s variance that is gone once a rate is known: {named}.</p>'
 
 
 def _section(section: Section) -> str:

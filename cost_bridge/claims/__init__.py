@@ -1,5 +1,18 @@
 """The rows of the ledger, by document: one file for each part of the paper, one for the report, one for the essay."""
 
+import re
+
+from ..seeds import Row
 from . import essay, growth, machine, projection, report, roadmap, scaling
 
-ROWS = (*scaling.ROWS, *growth.ROWS, *projection.ROWS, *machine.ROWS, *roadmap.ROWS, *essay.ROWS, *report.ROWS)
+
+def _place(row: Row) -> tuple[str, int, str]:
+    """Document, number, what follows the number."""
+    found = re.fullmatch(r"([A-D])(\d+)([a-z]?)", row.id)
+    if found is None:
+        raise ValueError(f"a row is named like A21 or A30b, got {row.id!r}")
+    return found[1], int(found[2]), found[3]
+
+
+_PARTS = (scaling, growth, projection, machine, roadmap, essay, report)
+ROWS = tuple(sorted((row for part in _PARTS for row in part.ROWS), key=_place))
