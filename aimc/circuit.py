@@ -174,15 +174,15 @@ def _print(circuit: Circuit, found: dict[str, Any], drop: np.ndarray, options: S
     from rich.console import Console
     from rich.table import Table
 
-    shown = min(8, circuit.g.shape[1])
+    shown = min(4, circuit.g.shape[1])
     m, n = circuit.g.shape
-    table = Table("input", "steps", "residual", "power", title=f"{m} × {n} cells: currents out of the columns in µA")
-    for j in range(shown):
-        table.add_column(f"{j}", justify="right")
+    table = Table(box=None, title=f"{m} × {n} cells: currents out of the columns in µA, by input and column")
+    for name in ("input", "CG", "Newton", "residual", "µW", *(f"I_{j}" for j in range(shown))):
+        table.add_column(name, justify="right", no_wrap=True)
     for k, currents in enumerate(found["currents"][:16]):
-        steps = f"{found['iterations'][k]} CG, {found['newton_steps'][k]} Newton"
-        numbers = [f"{1e6 * current:.5g}" for current in currents[:shown]]
-        table.add_row(f"{k}", steps, f"{found['residual'][k]:.1e}", f"{1e6 * found['power_w'][k]:.4g} µW", *numbers)
+        steps = (f"{found['iterations'][k]}", f"{found['newton_steps'][k]}", f"{found['residual'][k]:.0e}")
+        numbers = [f"{1e6 * current:.4g}" for current in currents[:shown]]
+        table.add_row(f"{k}", *steps, f"{1e6 * found['power_w'][k]:.4g}", *numbers)
     console = Console()
     console.print(table)
     if shown < n or len(circuit.v) > 16:
@@ -207,7 +207,7 @@ def _print(circuit: Circuit, found: dict[str, Any], drop: np.ndarray, options: S
 
 
 def _heat_map(drop: np.ndarray) -> Any:
-    """The drop as coloured blocks, at most 64 columns and 32 rows (means of neighbours), dark where it is largest."""
+    """The drop as shaded blocks, at most 64 columns and 32 rows (means of neighbours), dark where it is largest."""
     from rich.style import Style
     from rich.text import Text
 
@@ -218,7 +218,8 @@ def _heat_map(drop: np.ndarray) -> Any:
     for i in rows:
         for j in columns:
             share = float(np.abs(drop[np.ix_(i, j)]).mean() / largest)
-            text.append("█", Style(color=f"rgb({round(247 - 239 * share)},{round(251 - 203 * share)},255)"))
+            shade = " ░▒▓█"[min(int(5 * share), 4)]  # tells where there is no colour
+            text.append(shade, Style(color=f"rgb({round(190 - 182 * share)},{round(220 - 172 * share)},255)"))
         text.append("\n")
     return text
 

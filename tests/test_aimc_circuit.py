@@ -43,7 +43,7 @@ def test_what_is_printed_and_drawn(capsys, tmp_path):
     page = tmp_path / "drop.html"
     run(SolveCircuit(file=CASES / "lin_008x008_r1.npz", picture=page, input=1))
     printed = capsys.readouterr().out
-    for needed in ("8 × 8 cells", "CG", "Error if the wires were ideal", "Error against I_out", "Picture in", "█" * 8):
+    for needed in ("8 × 8 cells", "CG", "Error if the wires were ideal", "Error against I_out", "Picture in", "█", "▒"):
         assert needed in printed
     drawn = page.read_text(encoding="utf-8")
     assert "Plotly.newPlot" in drawn

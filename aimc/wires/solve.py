@@ -29,7 +29,7 @@ from aimc.wires.lines import (
     wires_of,
 )
 
-MOST_CG_STEPS = 1000  # a factor 30 above what λ = 100 needs; beyond it float32 itself is the limit
+MOST_CG_STEPS = 1000  # three times what λ = 4000 takes; float32 itself is the limit long before
 MOST_NEWTON_STEPS = 60
 MOST_HALVINGS = 12
 
