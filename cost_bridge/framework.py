@@ -151,8 +151,14 @@ def _project_table(found: Mapping[str, Any]) -> Any:
 
     from .table import plain
 
+    cases = {name: found["scenario_usd"][f"{name}, both rows of Table 1"] for name in ("best case", "worst case")}
+    early = len(found["years"]) - len(found["scenario_years"])
     costs = [
-        [f"{year:.0f}", *(large_dollars(line[i]) for line in found["usd"].values())]
+        [
+            f"{year:.0f}",
+            *(large_dollars(line[i]) for line in found["usd"].values()),
+            *(large_dollars(line[i - early]) if i >= early else "" for line in cases.values()),
+        ]
         for i, year in enumerate(found["years"])
     ]
     limits = list(next(iter(found["crossing_year"].values())))
@@ -162,7 +168,12 @@ def _project_table(found: Mapping[str, Any]) -> Any:
     ]
     growth = [[name, f"{one['growth']:.2f}", f"{one['doubling_months']:.1f}"] for name, one in found["growth"].items()]
     return Group(
-        plain(["year", *found["usd"]], costs, right=(1, 2, 3), title="Dollars of the largest final run"),
+        plain(
+            ["year", *found["usd"], *(f"{name}, GPU" for name in cases)],
+            costs,
+            right=range(1, 6),
+            title="Dollars of the largest final run; the cases differ after 2023, in both rows of Table 1",
+        ),
         plain(["meets", *limits], meets, right=range(1, 1 + len(limits)), title="The year in which it meets"),
         plain(["growth", "factor per year", "months to double"], growth, right=(1, 2), title="Do the rates agree?"),
     )

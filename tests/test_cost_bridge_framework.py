@@ -26,6 +26,7 @@ from cost_bridge.digital import (
     simulate,
     trends,
 )
+from cost_bridge.digital import gpu as roofline
 from cost_bridge.rates import tables
 from cost_bridge.uncertainty import medians
 
@@ -315,6 +316,14 @@ def test_two_names_of_one_effect_count_once_and_order_does_not_matter() -> None:
 def test_a_lever_that_costs_always_counts_and_one_without_a_number_counts_nothing() -> None:
     assert levers.compose(["gradient checkpointing"], T).left > 1.0
     assert levers.compose(["federated learning approaches"], T).left == pytest.approx(1.0)
+
+
+def test_photonic_memory_saves_only_what_a_step_waits_for_memory() -> None:
+    """No gain of bandwidth, no saving; endless bandwidth, only what is bound by arithmetic is left."""
+    assert roofline.devices_needed(16 * 175 * 10**9, T["gpu.h100"]) == levers.GPT3_DEVICES
+    for gain, least in ((1.0, 1.0), (4.0, 0.9), (1e9, 0.9)):
+        other = {**T, "levers.others": {**T["levers.others"], "photonic_bandwidth_ratio": gain}}
+        assert least <= levers.photonic_ratio(other) <= 1.0
 
 
 def test_table_2_has_its_seven_areas_and_the_essay_its_18_strategies_and_3_directions() -> None:

@@ -153,6 +153,33 @@ def test_arrays_and_one_draw_after_the_other_give_the_same_comparison(monkeypatc
         assert [entry["index"] for entry in one["sobol"]] == pytest.approx([entry["index"] for entry in other["sobol"]])
 
 
+def test_a_whole_comparison_takes_arrays_of_either_kind_and_is_traced_by_jax() -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from cost_bridge import load
+    from cost_bridge.compare import _outputs
+    from cost_bridge.machines import machines, own_rates
+    from cost_bridge.rates import tables
+    from cost_bridge.uncertainty import medians
+
+    work = Workload(
+        name="x", unit="y", batch=4, ops=lambda batch: [Op("product", 10**9 * batch, 10**6, 5)],
+        analog={"capacitor": AnalogWork(counts={"analog_macs": 10**6, "digital_ops": 10**5}, tiles=3, cells=100)},
+    )  # fmt: skip
+    base = medians({**load(), **own_rates(work)})
+    columns = machines(work, tables(base), gpu="h100", number_format="bf16")
+    plain = _outputs(columns, base)
+    name = next(cell for cell in plain if cell[0].startswith("CMOS") and cell[1:] == ("wall plug", "ratio"))
+    for make, kind in ((np.array, np.ndarray), (jnp.array, jax.Array)):
+        found = _outputs(columns, base | {"gpu.h100.idle_power_w": make([90.0, 110.0, 130.0])})[name]
+        assert isinstance(found, kind)
+        assert float(found[1]) == pytest.approx(plain[name], rel=1e-5)
+    slope = jax.grad(lambda w: _outputs(columns, base | {"gpu.h100.idle_power_w": w})[name])(110.0)
+    ends = [_outputs(columns, base | {"gpu.h100.idle_power_w": w})[name] for w in (109.0, 111.0)]
+    assert float(slope) == pytest.approx((ends[1] - ends[0]) / 2, rel=1e-2)
+
+
 def test_the_best_digital_machine_is_chosen_in_each_draw() -> None:
     """Two machines of equal medians and independent doubt: neither is the baseline always, and no ratio is above 1."""
     from cost_bridge import Measured

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ..price import Number
-from . import resilience
+from . import flops, resilience
+from . import gpu as roofline
 from .accounting import Shares, buy_all, electricity_usd, gpu_share, price_at_margin
 
 Tables = Mapping[str, Mapping[str, Number]]
@@ -50,6 +51,18 @@ def resilience_ratio(tables: Tables, part: str = "gpus") -> Number:
     return best.factor / plain.factor
 
 
+def photonic_ratio(tables: Tables, part: str = "gpus") -> Number:
+    """Time of a GPT-3 step on H100s whose memory moves a multiple of the bytes a second, over its time on H100s.
+
+    Both sides have the devices whose memory holds the model today (35 of 80 GB).
+    """
+    shape, gpu = flops.model("gpt3"), tables["gpu.h100"]
+    ops = flops.training_ops(shape, round(tables["models.gpt3"]["batch_tokens"] / shape.context))
+    fabric = {**gpu, "memory_tb_per_s": gpu["memory_tb_per_s"] * tables["levers.others"]["photonic_bandwidth_ratio"]}
+    before, after = (roofline.seconds(ops, one, devices=GPT3_DEVICES) for one in (gpu, fabric))
+    return after / before
+
+
 def margin_ratio(tables: Tables, part: str = "gpus") -> Number:
     """GPU price at the middle of the paper's range of margins over the price at Nvidia's."""
     own = tables["paper.margins"]
@@ -62,6 +75,7 @@ def _hardware_ratio(tables: Tables, part: str) -> Number:
     return tables["levers.evolutionary"][key]
 
 
+GPT3_DEVICES = 35
 EVOLUTIONARY = "levers.evolutionary"
 _RESILIENCE_RATES = ("paper.cluster.gpu_mtbf_hours", "paper.cluster.storage_gb_per_s", "paper.cluster.restart_hours")
 
@@ -84,8 +98,9 @@ LEVERS: dict[str, Lever] = {
         Lever("competitive accelerators", "paper, Table 2", "price", ("gpus",), margin_ratio,
               tuple(f"paper.margins.{end}_fraction" for end in ("nvidia", "target_low", "target_high")),
               "GPU price at a margin of 40 % in place of 65 %"),
-        _table("photonic memory", "paper, Sect. 3.6", "memory", "levers.others.memory_decoupling_ratio",
-               "capacity and bandwidth apart"),
+        Lever("photonic memory", "paper, Sect. 3.6", "memory", MACHINE, photonic_ratio,
+              ("levers.others.photonic_bandwidth_ratio",),
+              "roofline of a GPT-3 step on an H100 at a multiple of its bandwidth"),
         _table("training as a service", "paper, Sect. 1.4", "price", "levers.others.service_price_ratio",
                "bought at cost and a fifth, not at the cloud's price"),
         _table("technology node", "ours", "silicon", "levers.others.technology_node_ratio",
