@@ -105,7 +105,7 @@ def _read(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     return values
 
 
-def _header(stream: zipfile.ZipExtFile, key: str) -> tuple[tuple[int, ...], np.dtype]:
+def _header(stream: Any, key: str) -> tuple[tuple[int, ...], np.dtype]:
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

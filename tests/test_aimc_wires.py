@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
-from crossbar_oracle import LINEAR, case, error, ngspice, nodal, transfer
+from crossbar_oracle import LINEAR, case, error, ngspice, nodal, sinh_cells, transfer
 
 from aimc import wires
 from aimc.wires import laws, lines
@@ -255,23 +255,36 @@ def test_the_derivative_by_a_cell_is_its_voltage_times_its_influence():
 
 
 def test_gradients_through_nonlinear_cells_are_those_of_finite_differences():
-    """Of our own solution: differences of float32 currents are good to 1e-3 at best, which a wrong formula is not."""
-    g, v, rng = random_crossbar(6, 5, opens=0)
-    g, v, c = single(g), single(v * 2), single(rng.normal(size=(3, 5)))
+    """Of a float64 Newton solution on nodes: cells (one of them open), inputs, v0 and every resistance."""
+    g, v, rng = random_crossbar(5, 4, opens=0)
+    g[2, 1], v, c, v0 = 0, v[0] * 2, rng.normal(size=4), 0.15
     strong = dict.fromkeys(WIRES, 200.0)
+    assert error(wires.output_currents(single(v), single(g), **strong, v0=v0), sinh_cells(v, g, v0, **strong)) <= 1e-6
 
-    @jax.jit
-    def loss(g, v, v0, r):
-        return jnp.sum(c * wires.output_currents(v, g, **strong | {"r_row": r}, v0=v0))
+    def loss(g, v, v0, how):
+        return jnp.sum(c * wires.output_currents(v, g, **how, v0=v0))
 
-    values = (g, v, jnp.float32(0.15), jnp.float32(200.0))
-    gradient = jax.grad(loss, argnums=(0, 1, 2, 3))(*values)
-    key = jax.random.key(0)
-    for i, step in enumerate((3e-6, 3e-3, 3e-3, 3.0)):
-        direction = jax.random.normal(jax.random.fold_in(key, i), values[i].shape)
-        up, down = ([*values[:i], values[i] + h * direction, *values[i + 1 :]] for h in (step, -step))
-        true = (loss(*up) - loss(*down)) / (2 * step)
-        assert float(jnp.sum(gradient[i] * direction)) == pytest.approx(float(true), rel=5e-3)
+    found = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(single(g), single(v), v0, strong)
+
+    def slope(step, **direction):
+        """Of Σ c I along a direction in some of the arguments."""
+        ends = []
+        for h in (step, -step):
+            moved = {name: value + h * direction.get(name, 0.0) for name, value in (("g", g), ("v", v), ("v0", v0))}
+            how = {name: value + h * direction.get(name, 0.0) for name, value in strong.items()}
+            ends.append(c @ sinh_cells(**moved, **how))
+        return (ends[0] - ends[1]) / (2 * step)
+
+    for index in np.ndindex(g.shape):
+        unit = np.zeros_like(g)
+        unit[index] = 1
+        assert float(found[0][index]) == pytest.approx(slope(1e-9, g=unit), abs=1e-5 * float(jnp.abs(found[0]).max()))
+    for i in range(len(v)):
+        unit = np.eye(len(v))[i]
+        assert float(found[1][i]) == pytest.approx(slope(1e-5, v=unit), abs=1e-5 * float(jnp.abs(found[1]).max()))
+    assert float(found[2]) == pytest.approx(slope(1e-5, v0=1.0), rel=1e-4)
+    for name in WIRES:
+        assert float(found[3][name]) == pytest.approx(slope(1e-2, **{name: 1.0}), rel=1e-4), name
 
 
 def test_any_law_may_be_handed_in_and_the_published_cubic_is_monotone():
