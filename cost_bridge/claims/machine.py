@@ -1,6 +1,6 @@
 """The paper's Sect. 3.1: failures, checkpoints and the size of a machine (Fig. 7, Table 3)."""
 
-from ..digital import resilience, scaling
+from ..digital import memory, resilience, scaling
 from ..seeds import Row, Tables, Values, at_least, near
 
 C = "paper.cluster"
@@ -34,6 +34,17 @@ def days(t: Tables, how: str, experts: float) -> float:
     return plain * resilience.slowdown(machine).factor
 
 
+def _state_only(t: Tables) -> float:
+    """The gain if a checkpoint held 16 bytes a parameter and not the whole memory."""
+    own = t[C]
+    state = memory.state_gb(own["model_parameters"]) / own["size_gpus"]
+    plain, best = (
+        resilience.slowdown(resilience.cluster(t, optimised=how)._replace(state_gb_per_gpu=state)).factor
+        for how in ("nothing", "everything")
+    )
+    return plain / best
+
+
 def _figure(t: Tables) -> Values:
     size = t[C]["size_gpus"]
     plain = resilience.slowdown(resilience.cluster(t))
@@ -43,6 +54,7 @@ def _figure(t: Tables) -> Values:
         "best number of GPUs without resilience": resilience.best_size(resilience.cluster(t)),
         "gain at 10k GPUs": gain(t, size / 5),
         "gain at 100k GPUs": gain(t, 2 * size),
+        "gain at 50k GPUs if only Adam's state of the model were written": _state_only(t),
         "hours between failures": plain.interruption_hours,
         "hours a checkpoint": plain.checkpoint_hours,
     }

@@ -207,7 +207,7 @@ ROWS = (
         "D8",
         "However, NVIDIA’s best gaming GPU provides greater ML processing power for about a tenth the price of the "
         "A100.",
-        "True in int8, which hardly anyone trains in: 6 % more for a ninth of the price. In BF16 with 32-bit "
+        "True in int8, which few train in: 6 % more for a ninth of the price. In BF16 with 32-bit "
         "accumulation the RTX 4090 has half the A100's rate, and the cost per operation differs by 5, not 10.",
         "ratios of price and of dense peak",
         "int8 operations train",
@@ -305,7 +305,7 @@ ROWS = (
     Row(
         "D17",
         "Epoch gives ~2e25 FLOPs of compute used for training and Semianalysis agrees.",
-        "2.18e25 from the leak's active parameters and tokens, a third of the peak of 25,000 A100 for 90 days.",
+        "2.18e25 from the leak's active parameters and tokens, 36 % of the peak of 25,000 A100 for 90 days.",
         "6 P_active T",
         "280 B active parameters, 13 T tokens",
         ("models.gpt4_leaked.active_parameters", "models.gpt4_leaked.training_tokens", f"{C}.size_gpus"),

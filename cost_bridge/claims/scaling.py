@@ -187,7 +187,7 @@ ROWS = (
     Row(
         "A34",
         "Power scaling of parameter (2.0 theoretical)",
-        "120 P^1.91 meets the models of 2020 to 2022 to a quarter, overshoots GPT-4 as leaked by half and falls short "
+        "120 P^1.91 meets the models of 2020 to 2022 to a quarter, overshoots GPT-4 as leaked by 40 % and falls short "
         "of Llama 3, which was trained far beyond 20 tokens a parameter, by twenty. It is not what Fig. 5 uses.",
         "120 P^1.91 over C0 P_active T of the run",
         inputs=(f"{S}.token_scaling_exponent",),
