@@ -29,7 +29,7 @@ def read(path: str | Path, known: Mapping[str, Rate]) -> dict[str, Rate]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path.name} is not a TOML table: {error}") from error
     return {
-        name: _rate(f"{path.name}, line {_line(text, name)}: {name}", name, entry, known, path.name)
+        name: _rate(f"{path.name}, line {_line(text, name)}: {name}", name, entry, known, f"in {path.name}")
         for name, entry in _leaves("", found)
     }
 
@@ -45,7 +45,7 @@ def parse(words: Iterable[str], known: Mapping[str, Rate]) -> dict[str, Rate]:
             value = float(number)
         except ValueError:
             raise ValueError(f"{word!r} must be name=value with a number, got {number!r}") from None
-        chosen[name] = _rate(name, name, value, known, "the command line")
+        chosen[name] = _rate(name, name, value, known, "on the command line")
     return chosen
 
 
@@ -60,10 +60,10 @@ def _rate(where: str, name: str, entry: Any, known: Mapping[str, Rate], origin: 
             entry["value"],
             entry.get("factor", 1.0),
             entry.get("evidence", "assumption"),
-            entry.get("source", f"set in {origin}"),
+            entry.get("source", f"set {origin}"),
         )
     else:
-        rate = Rate(entry, 1.0, "assumption", f"set in {origin}")
+        rate = Rate(entry, 1.0, "assumption", f"set {origin}")
     if isinstance(rate.value, bool) or not isinstance(rate.value, int | float) or not math.isfinite(rate.value):
         raise ValueError(f"{where}: value must be a finite number in {unit(name)}, got {rate.value!r}")
     check(where, rate)

@@ -147,7 +147,7 @@ best_guess.experts_per_year = 0
         "paper.best_guess.experts_per_year": Rate(0, 1.0, "assumption", "set in mine.toml"),
     }
     assert parse(["gpu.h100.tdp_w=650"], RATES) == {
-        "gpu.h100.tdp_w": Rate(650.0, 1.0, "assumption", "set in the command line")
+        "gpu.h100.tdp_w": Rate(650.0, 1.0, "assumption", "set on the command line")
     }
 
 

@@ -1,9 +1,9 @@
-"""The rows of the ledger, by document: one file for each part of the paper, one for the report, one for the essay."""
+"""The rows of the ledger, by document: one file for each part of the paper, two for the report, one for the essay."""
 
 import re
 
 from ..seeds import Row
-from . import essay, growth, machine, projection, report, roadmap, scaling
+from . import essay, growth, machine, projection, report_money, report_sizes, roadmap, scaling
 
 
 def _place(row: Row) -> tuple[str, int, str]:
@@ -14,5 +14,5 @@ def _place(row: Row) -> tuple[str, int, str]:
     return found[1], int(found[2]), found[3]
 
 
-_PARTS = (scaling, growth, projection, machine, roadmap, essay, report)
+_PARTS = (scaling, growth, projection, machine, roadmap, essay, report_money, report_sizes)
 ROWS = tuple(sorted((row for part in _PARTS for row in part.ROWS), key=_place))
