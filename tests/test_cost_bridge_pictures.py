@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +137,23 @@ def test_figures_4_and_6_draw_what_their_numbers_say() -> None:
     gpu = growth["GPU performance"]
     assert gpu.y[1] / gpu.y[0] == pytest.approx(1.69**18)
     assert cluster.gain_figure(T).data[-1].y == (2.0,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["project", "cluster"])
+def test_a_page_opens_in_a_browser_without_errors(tmp_path: Path, name: str) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium to open the page with")
+    page = tmp_path / "page.html"
+    assert command(name, "--out", str(page)).returncode == 0
+    run = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
+         "--virtual-time-budget=20000", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0
+    assert "CONSOLE" not in run.stderr, run.stderr
+    assert run.stdout.count('class="main-svg"') >= 6  # several layers a figure; nothing without the script
+    for needed in ("printed in the paper", "Parameters"):
+        assert needed in run.stdout
