@@ -1,7 +1,7 @@
 """How much longer a run takes on a machine that fails: checkpoints at the best interval, spare groups, restarts.
 
 Exponential failures at mean time M; a checkpoint takes d and is written every t of work; a failure costs a restart R,
-during which the machine may fail again, and the work since the last checkpoint. Exactly (Daly 2006, eq. 20):
+during which the machine may fail again, and the work since the last checkpoint. Exactly (Daly 2006, the complete cost function):
 
     wall time / work = M e^(R/M) (e^((t+d)/M) - 1) / t            least at (1 - t/M) e^(t/M) = e^(-d/M)
 
@@ -56,7 +56,7 @@ def checkpoint_hours(cluster: Cluster) -> Number:
 
 
 def daly(interval: Number, checkpoint: Number, restart: Number, mtbf: Number) -> Number:
-    """Wall time over work at a given interval (Daly 2006, eq. 20); all times in one unit."""
+    """Wall time over work at a given interval (Daly 2006); all times in one unit."""
     return mtbf * math.e ** (restart / mtbf) * (math.e ** ((interval + checkpoint) / mtbf) - 1) / interval
 
 
