@@ -21,10 +21,10 @@ BASE = medians(load())
 VERDICTS = {
     "reproduces": "A1 A2 A4 A10 A11 A13 A17 A21 A22 A25 A30 A37 C2 D1 D2 D3 D4 D7 D11 D13 D15 D19 D20 D23 D24 D26 D27 "
     "D28 D29 D30",
-    "under a stated reading": "A3 A16 A18 A23 A24 A27 A31 A33 B2 C3 D6 D8 D9 D17 D25 D33",
+    "under a stated reading": "A3 A16 A18 A24 A27 A31 A33 B2 C3 D6 D8 D9 D17 D25 D33",
     "partly": "A12 A15 A19 A26 A29 A34 A38 B1 C1 D18",
     "does not": "A6 A7 A28 A30b A41 A42 C6 D14",
-    "external": "A9 A14 A20 A32 A36 D10 D12 D16 D21 D22",
+    "external": "A9 A14 A20 A23 A32 A36 D10 D12 D16 D21 D22",
     "bare claim": "A5 A8 A35 A39 C4 C5 D5 D31 D32",
 }
 """What a reader of the documents found, row by row; the code has to come to the same."""
@@ -123,7 +123,7 @@ def test_the_command_prints_one_row_and_a_table_and_takes_other_values() -> None
     assert "gain at 50k GPUs" in one.stdout
     assert "1.995" in one.stdout
     everything = run()
-    assert "83 claims: 30 reproduces, 16 under a stated reading, 10 partly, 8 does not" in " ".join(
+    assert "83 claims: 30 reproduces, 15 under a stated reading, 10 partly, 8 does not" in " ".join(
         everything.stdout.split()
     )
     changed = json.loads(run("A21", "--json", "--set", "paper.cluster.gpu_mtbf_hours=500e3").stdout)

@@ -148,14 +148,13 @@ ROWS = (
     Row(
         "A23",
         "at 50k TPUs it is half the peak performance of the cluster",
-        "50,944 chips at 197 TFLOP/s are 10.0 EFLOP/s; the 5.3 that make it half are from the cited post as reported, "
-        "not recomputed.",
+        "50,944 chips at 197 TFLOP/s are 10.0 EFLOP/s; that half of it was sustained rests on the cited post alone. Half "
+        "of the peak is also what runs on far fewer chips reach, so it shows no limit of size.",
         "chips times peak times utilisation",
         "53 % utilisation",
         ("paper.tpu_run.chips_gpus", "gpu.tpu_v5e.peak_bf16_tflops", "paper.tpu_run.utilisation_fraction"),
         _tpus,
-        (near("share of peak", 0.5, 0.1),),
-        reading=True,
+        external=True,
     ),
     Row(
         "A24",

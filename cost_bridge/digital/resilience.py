@@ -1,7 +1,8 @@
 """How much longer a run takes on a machine that fails: checkpoints at the best interval, spare groups, restarts.
 
 Exponential failures at mean time M; a checkpoint takes d and is written every t of work; a failure costs a restart R,
-during which the machine may fail again, and the work since the last checkpoint. Exactly (Daly 2006, the complete cost function):
+during which the machine may fail again, and the work since the last checkpoint. Exactly (the complete cost function of
+Daly 2006):
 
     wall time / work = M e^(R/M) (e^((t+d)/M) - 1) / t            least at (1 - t/M) e^(t/M) = e^(-d/M)
 
