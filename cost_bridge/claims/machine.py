@@ -148,7 +148,8 @@ ROWS = (
     Row(
         "A23",
         "at 50k TPUs it is half the peak performance of the cluster",
-        "50,944 chips at 197 TFLOP/s are 10.0 EFLOP/s; that half of it was sustained rests on the cited post alone. Half "
+        "50,944 chips at 197 TFLOP/s are 10.0 EFLOP/s; that half of it was sustained rests on the cited post alone. "
+        "Half "
         "of the peak is also what runs on far fewer chips reach, so it shows no limit of size.",
         "chips times peak times utilisation",
         "53 % utilisation",
