@@ -5,6 +5,7 @@ A weight's way: `mapping` (conductances, tiles), `devices` (what a cell does), `
 """
 
 from aimc import presets as presets
+from aimc import wires as wires
 from aimc.aging import age as age
 from aimc.aging import compensate as compensate
 from aimc.aging import drift_reference as drift_reference
@@ -26,6 +27,7 @@ from aimc.readout.base import Readout as Readout
 from aimc.spec import CrossbarSpec as CrossbarSpec
 from aimc.spec import crossbar as crossbar
 from aimc.verify import WriteVerify as WriteVerify
+from aimc.wiring import Wiring as Wiring
 
 __all__ = [
     "AnalogLinear",
@@ -37,6 +39,7 @@ __all__ = [
     "Mapping",
     "Readout",
     "State",
+    "Wiring",
     "WriteVerify",
     "age",
     "analog_matmul",
@@ -50,4 +53,5 @@ __all__ = [
     "mvm",
     "presets",
     "program",
+    "wires",
 ]

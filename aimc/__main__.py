@@ -1,4 +1,4 @@
-"""The command `aimc`: list and draw the cells, list the arrays, sweep what an array is made of."""
+"""The command `aimc`: list and draw the cells, list the arrays, sweep what an array is made of, solve its wires."""
 
 import json
 import sys
@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from aimc.circuit import SolveCircuit
+from aimc.circuit import run as solve_circuit
+from aimc.wires_map import WiresMap
+from aimc.wires_map import run as wires_map
 from cost_bridge.cli import check_seed, run
 
 if TYPE_CHECKING:
@@ -73,13 +77,19 @@ Command = (
     Annotated[Devices, tyro.conf.subcommand("devices")]
     | Annotated[Presets, tyro.conf.subcommand("presets")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+    | Annotated[SolveCircuit, tyro.conf.subcommand("solve-circuit")]
+    | Annotated[WiresMap, tyro.conf.subcommand("wires-map")]
 )
 
 
 def command(arguments: Sequence[str]) -> None:
     """Parse and run. Raises ValueError and OSError for the caller's mistakes."""
     chosen = tyro.cli(Command, args=arguments, prog="aimc", description=__doc__)
-    if isinstance(chosen, Devices):
+    if isinstance(chosen, SolveCircuit):
+        solve_circuit(chosen)
+    elif isinstance(chosen, WiresMap):
+        wires_map(chosen)
+    elif isinstance(chosen, Devices):
         _devices(chosen)
     elif isinstance(chosen, Presets):
         _presets(chosen)

@@ -12,6 +12,7 @@ from aimc.mapping import less_reference, to_tiles
 from aimc.noise import normal
 from aimc.program import State, conductances, program
 from aimc.spec import CrossbarSpec
+from aimc.wiring import Circuits, circuits, currents, exact_variance
 
 HIGHEST = jax.lax.Precision.HIGHEST  # the default elsewhere, TF32 or bf16, would be coarser than a 12-bit converter
 
@@ -87,9 +88,10 @@ def _disturb(key: Key[Array, ""], state: State) -> State:
 
 
 def _tiles(state: State) -> tuple:
-    """What is scanned over, tile by tile; the device path needs every cell, the output path only their sums."""
-    cells = conductances(state) if state.spec.read_path == "device" else ()
-    return state.g, state.read_variance, state.shared_variance, cells, state.errors
+    """What is scanned over, tile by tile; the output path needs every cell only where wires leave it no choice."""
+    is_exact = state.spec.wiring is not None and state.spec.wiring.noise == "exact"
+    cells = conductances(state) if state.spec.read_path == "device" or is_exact else ()
+    return state.g, state.read_variance, state.shared_variance, state.correlated, cells, state.errors
 
 
 def _sum_tiles(key: Array, driven: Array, tiles: Any, read: Callable) -> Array:
@@ -128,23 +130,53 @@ def _digitise(key: Array, sums: Array, errors: Any, unit: Array, spec: CrossbarS
 
 def _output_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
     """Sums of one row tile, in fully-on cells, the noise of a column drawn as one Gaussian at its foot."""
-    g, variance, shared, _, _ = tile
+    g, variance, shared, correlated, cells, _ = tile
     noise_key, backward_key, shared_key = keys
     if state.spec.backward == "array":
         sums = _two_way_product(backward_key, x, g, variance, state.spec)
     else:
         sums = jnp.matmul(x, g, precision=HIGHEST)
-    noise = _noise_variance(x, variance, state.spec)
+    if cells:
+        noise, common = _exact_noise(x, cells, state)
+    else:
+        noise = _noise_variance(x, variance, state.spec, correlated)
+        weight = noise_weight(x, state.spec.inputs)
+        common = None if shared is None else jnp.matmul(weight, shared, precision=HIGHEST)
     if noise is not None:
         sums = sums + jax.lax.stop_gradient(jnp.sqrt(noise) * normal(noise_key, sums.shape))
-    if shared is not None:
-        common = jnp.matmul(noise_weight(x, state.spec.inputs), shared, precision=HIGHEST)
+    if common is not None:
         common = jax.lax.stop_gradient(jnp.sqrt(common) * normal(shared_key, common.shape))
         sums = less_reference(sums, common, state.spec.cols, len(state.scale))
     return sums
 
 
-def _noise_variance(x: Array, variance: Array | None, spec: CrossbarSpec) -> Array | None:
+def _one_tile(own: Array, reference: Array | None, state: State) -> Circuits:
+    """The cells of one row tile as circuits, leading axes (*parts, n_blocks)."""
+    spec = state.spec
+    assert spec.wiring is not None
+    other = None if reference is None else reference[None]
+    cells = circuits(own[None], other, spec.wiring, spec.mapping.encoding, spec.cols, len(state.scale))
+    return cells._replace(g=jnp.squeeze(cells.g, -4))
+
+
+def _exact_noise(x: Array, cells: tuple, state: State) -> tuple[Array | None, Array | None]:
+    """Variances of the sums of one row tile with wires, and of its dummy columns, for every vector."""
+    spec, n_slices = state.spec, len(state.scale)
+    assert spec.wiring is not None
+    own_noise = None if spec.readout.noise is None else jnp.asarray(spec.readout.noise) ** 2
+    spread = [spec.device.read_variance(side, state.elapsed) for side in cells]
+    if any(v is None for v in spread):
+        return own_noise, None
+    spread = [jnp.broadcast_to(v, side.shape) for v, side in zip(spread, cells, strict=True)]
+    laid_out = [_one_tile(s[0], s[1] if len(s) > 1 else None, state) for s in (cells, spread)]
+    n_out = state.g.shape[-1] // n_slices
+    noise, common = exact_variance(x, laid_out[0], laid_out[1].g, spec.wiring, spec.device.g_max, n_out, n_slices)
+    return (noise if own_noise is None else noise + own_noise), common
+
+
+def _noise_variance(
+    x: Array, variance: Array | None, spec: CrossbarSpec, correlated: tuple | None = None
+) -> Array | None:
     """Variance of every sum: over its cells, the cell's variance as often as its input counts, plus the readout's own.
 
     Exact for Gaussian noise that is independent between cells and reads; both terms are drawn as one Gaussian, since
@@ -158,13 +190,18 @@ def _noise_variance(x: Array, variance: Array | None, spec: CrossbarSpec) -> Arr
         cells = variance[0, 0] * jnp.sum(weight, axis=-1, keepdims=True)
     else:
         cells = jnp.matmul(weight.astype(variance.dtype), variance, preferred_element_type=x.dtype)
+    if correlated is not None:  # through wires, what equal inputs add up to; an approximation must not go negative
+        correction, sign = correlated
+        along = jnp.matmul(x, correction, precision=HIGHEST) ** 2
+        along = along - jnp.matmul(x * x, correction**2, precision=HIGHEST)
+        cells = jnp.maximum(cells + sign * along, 0.1 * cells)
     return cells if own is None else cells + own
 
 
 def _device_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
     """Sums of one row tile, every cell drawn for every vector, vector after vector: slow, and right even where reads
     clip at zero."""
-    g, _, _, cells, _ = tile
+    g, _, _, _, cells, _ = tile
     spec = state.spec
 
     def fluctuation(key: Array, own: Array) -> Array:
@@ -172,12 +209,15 @@ def _device_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Arra
         if variance is None:
             return jnp.zeros_like(own)
         noise = jnp.sqrt(variance) * normal(key, own.shape)
-        return jnp.maximum(own + noise, 0.0) - own if spec.clip_reads else noise
+        # A circuit has no negative conductances.
+        return jnp.maximum(own + noise, 0.0) - own if spec.clip_reads or spec.wiring is not None else noise
 
     def read_vector(keyed_vector: tuple[Array, Array]) -> Array:
         key, vector = keyed_vector
         plus_key, minus_key, output_key = jax.random.split(key, 3)
         seen = [fluctuation(k, own) for k, own in zip((plus_key, minus_key), cells, strict=False)]
+        if spec.wiring is not None:
+            return _solved(output_key, vector, [own + noise for own, noise in zip(cells, seen, strict=True)], g, state)
         change = less_reference(seen[0], seen[1] if len(seen) > 1 else None, spec.cols, len(state.scale))
         felt = vector if spec.inputs.encoding != "pulse_width" else jnp.sqrt(noise_weight(vector, spec.inputs))
         noise = jnp.matmul(felt, change, precision=HIGHEST)
@@ -188,6 +228,18 @@ def _device_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Arra
     vectors = x.reshape(-1, x.shape[-1])
     y = jax.lax.map(read_vector, (jax.random.split(keys[0], vectors.shape[0]), vectors))
     return y.reshape(*x.shape[:-1], g.shape[-1])
+
+
+def _solved(key: Array, vector: Array, seen: list[Array], g: Array, state: State) -> Array:
+    """Sums for one vector by solving the circuit of the cells as they are seen; the gradient is that of `g`."""
+    spec, n_slices = state.spec, len(state.scale)
+    assert spec.wiring is not None
+    cells = _one_tile(seen[0], seen[1] if len(seen) > 1 else None, state)
+    sums = currents(vector, cells, spec.wiring, spec.device.g_max, g.shape[-1] // n_slices, n_slices)
+    if spec.readout.noise is not None:
+        sums = sums + spec.readout.noise * normal(key, sums.shape)
+    product = jnp.matmul(vector, g, precision=HIGHEST)
+    return product + jax.lax.stop_gradient(sums - product)
 
 
 @jax.custom_vjp

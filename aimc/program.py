@@ -21,6 +21,7 @@ from aimc.mapping import (
 )
 from aimc.spec import CrossbarSpec
 from aimc.verify import write_once, write_verified
+from aimc.wiring import FoldedNoise, circuits, fold, fold_noise
 
 
 class Side(NamedTuple):
@@ -33,8 +34,8 @@ class Side(NamedTuple):
 class State(NamedTuple):
     """A programmed array; a column is one output of one slice, slices in turn: column = slice · n_out + output.
 
-    `g` is what a noiseless read multiplies by, in fully-on cells; gradients pass through it to the weights that were
-    programmed. `sides` are the cells behind it: pairs, or cells and dummy columns. `read_variance`, the variance of one
+    `g` is what a noiseless read multiplies by, in fully-on cells, wires folded in where there are any; gradients pass
+    through it to the weights that were programmed. `sides` are the cells behind it: pairs, or cells and dummy columns. `read_variance`, the variance of one
     g in one read, is cached for the output path with the shape of `g` (in bfloat16 where there is one tile: an error
     of at most 2⁻⁷ in an output's variance, far less on average); it is one number a tile, (n_tiles, 1, 1), where it
     does not depend on the conductance, and absent where there is none. `shared_variance` is that of dummy columns.
@@ -44,6 +45,8 @@ class State(NamedTuple):
     sides: tuple[Side, ...]
     read_variance: Float[Array, "n_tiles _ _"] | None
     shared_variance: Float[Array, "n_tiles n_row n_block"] | None
+    correlated: tuple[Float[Array, "n_tiles n_row n_column"], Float[Array, "n_tiles n_column"]] | None
+    """What read noise through wires adds up to along equal inputs (`aimc.wiring.FoldedNoise`)."""
     scale: Float[Array, "n_slices _"]
     """The weight that one fully-on cell stands for, by slice and output (or one for all)."""
     gain: Float[Array, " gains"]
@@ -94,6 +97,7 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
         sides=sides,
         read_variance=None,
         shared_variance=None,
+        correlated=None,
         scale=scale,
         gain=jnp.ones(1, tiles.dtype),
         errors=spec.readout.fabricate(readout_key, (tiles.shape[0], through.shape[-1])),
@@ -102,7 +106,7 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
         extent=jnp.zeros((w.shape[0], 0)),
         spec=spec,
     )
-    return settle(blank)
+    return settle(blank, is_fresh=True)
 
 
 def conductances(state: State) -> tuple[Float[Array, "n_tiles n_row _"], ...]:
@@ -110,8 +114,13 @@ def conductances(state: State) -> tuple[Float[Array, "n_tiles n_row _"], ...]:
     return tuple(_conductance(side, state.elapsed, state.spec) for side in state.sides)
 
 
-def settle(state: State) -> State:
-    """The state with `g` and the cached variances brought up to what its cells are now."""
+def settle(state: State, *, is_fresh: bool = False) -> State:
+    """The state with `g` and the cached variances brought up to what its cells are now.
+
+    Of a fresh state `g` is what was asked for; through wires its gradient then passes through the fold.
+    """
+    if state.spec.wiring is not None:
+        return _settle_wires(state, is_fresh)
     spec = state.spec
     own, *others = conductances(state)
     reference = others[0] if others else None
@@ -121,6 +130,35 @@ def settle(state: State) -> State:
     g = state.g + jax.lax.stop_gradient(g - state.g)  # straight through: what the cells did is a constant
     read_variance, shared = _variances(own, reference, state.elapsed, spec)
     return state._replace(g=g, read_variance=read_variance, shared_variance=shared)
+
+
+def _settle_wires(state: State, is_fresh: bool) -> State:
+    spec, n_slices = state.spec, len(state.scale)
+    assert spec.wiring is not None
+    mapping, device = spec.mapping, spec.device
+    sides = list(conductances(state))
+    if is_fresh:  # the cells as they are, with the derivative of what was asked of them
+        asked = encode(state.g / contrast(mapping, device.g_min), mapping, device.g_min, spec.cols, n_slices)
+        sides = [jax.lax.stop_gradient(found - target) + target for found, target in zip(sides, asked, strict=True)]
+    n_out = state.g.shape[-1] // n_slices
+
+    def laid_out(own: Array, reference: Array | None) -> Any:
+        return circuits(own, reference, spec.wiring, mapping.encoding, spec.cols, n_slices)
+
+    cells = laid_out(sides[0], sides[1] if len(sides) > 1 else None)
+    g = fold(cells, spec.wiring, device.g_max, n_out, n_slices) if spec.wiring.law == "ohmic" else state.g
+    if not is_fresh:
+        g = state.g + jax.lax.stop_gradient(g - state.g)
+    state = state._replace(g=g)
+    variances = [device.read_variance(jax.lax.stop_gradient(side), state.elapsed) for side in sides]
+    if spec.read_path == "device" or spec.wiring.noise == "exact" or any(v is None for v in variances):
+        return state
+    full = [jnp.broadcast_to(v, side.shape) for v, side in zip(variances, sides, strict=True)]
+    spread = laid_out(full[0], full[1] if len(full) > 1 else None).g
+    noise: FoldedNoise = fold_noise(cells, spread, spec.wiring, device.g_max, n_out, n_slices)
+    diagonal = noise.diagonal.astype(jnp.bfloat16 if g.shape[0] == 1 else jnp.float32)
+    correlated = None if noise.correction is None else (noise.correction, noise.sign)
+    return state._replace(read_variance=diagonal, shared_variance=noise.shared, correlated=correlated)
 
 
 def _conductance(side: Side, elapsed: Level, spec: CrossbarSpec) -> Array:

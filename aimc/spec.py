@@ -15,6 +15,7 @@ from aimc.mapping import Mapping
 from aimc.readout.adc import UniformADC
 from aimc.readout.base import Readout
 from aimc.verify import WriteVerify
+from aimc.wiring import Wiring
 
 READ_PATHS = ("output", "device")
 BACKWARDS = ("exact", "array")
@@ -23,7 +24,7 @@ BACKWARDS = ("exact", "array")
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class CrossbarSpec:
-    """A crossbar array, in the order a number passes it: inputs, cells (mapped, written, faulty), readout.
+    """A crossbar array, in the order a number passes it: inputs, cells (mapped, written, faulty), wires, readout.
 
     `rows`, `cols`: lines of one tile; larger weights are partitioned. `read_path`: "output" draws read noise at the
     outputs, exact for noise that is independent between cells and reads and never clipped; "device" draws every cell
@@ -45,6 +46,7 @@ class CrossbarSpec:
     device: Device = field(default_factory=ideal)
     verify: WriteVerify | None = None
     faults: Faults | None = None
+    wiring: Wiring | None = None
     readout: Readout = field(default_factory=UniformADC)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,7 @@ class CrossbarSpec:
         _check_reads(self)
         _check_backward(self)
         _check_readout(self)
+        _check_wiring(self)
 
 
 def _check_reads(spec: CrossbarSpec) -> None:
@@ -108,6 +111,33 @@ def _check_readout(spec: CrossbarSpec) -> None:
             raise ValueError(f"readout={name} gives a function that is not proportional to the sum, so {what}")
 
 
+def _check_wiring(spec: CrossbarSpec) -> None:
+    if spec.wiring is None:
+        return
+    wiring, encoding = spec.wiring, spec.mapping.encoding
+    if wiring.law != "ohmic" and spec.read_path == "output":
+        raise ValueError(
+            f"wiring.law={wiring.law!r} has no folded matrix, which read_path='output' multiplies by; use "
+            "read_path='device', which solves the circuit for every input"
+        )
+    if encoding == "signed_cell":
+        raise ValueError("wiring needs cells that are resistors, and those of mapping.encoding='signed_cell' are not")
+    if spec.backward == "array":
+        raise ValueError(
+            "backward='array' reads a circuit driven from its columns, which wiring does not have; use backward='exact'"
+        )
+    if wiring.layout == "separate" and wiring.noise == "reference" and encoding.endswith("sided"):
+        raise ValueError(
+            "wiring.noise='reference' keeps one typical input for one array, and wiring.layout='separate' has two; use "
+            "'interleaved', or noise='exact'"
+        )
+    if spec.inputs.encoding == "pulse_width" and (wiring.noise != "diagonal" or spec.read_path == "device"):
+        raise ValueError(
+            "inputs.encoding='pulse_width' changes which rows are driven during a read, so through wiring its noise has "
+            "only wiring.noise='diagonal' on read_path='output'"
+        )
+
+
 def levels(bits: int | None, name: str = "bits") -> float | None:
     """Number of signed codes of a converter, 2**bits − 1; None for no converter. Raises ValueError outside 2 to 16."""
     if bits is None:
@@ -144,6 +174,7 @@ def crossbar(
     mapping: Mapping | None = None,
     verify: WriteVerify | None = None,
     faults: Faults | None = None,
+    wiring: Wiring | None = None,
     readout: Readout | None = None,
     read_path: str = "output",
     clip_reads: bool = False,
@@ -191,6 +222,9 @@ def crossbar(
             raise ValueError(
                 f"faults.stuck_off and faults.stuck_on must add up to at most 1, got {stuck[0]} and {stuck[1]}"
             )
+    if wiring is not None:
+        for name in ("r_row", "r_col", "r_drv", "r_sense"):
+            check_level(getattr(wiring, name), f"wiring.{name}")
     if input_encoding == "bit_serial" and dac_bits is None:
         raise ValueError("input_encoding='bit_serial' sends digits, so dac_bits must be a number of bits, got None")
     return CrossbarSpec(
@@ -210,6 +244,7 @@ def crossbar(
         device=device,
         verify=verify,
         faults=faults,
+        wiring=wiring,
         readout=readout,
     )
 

@@ -25,7 +25,9 @@ from record import record, table
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+import aimc
 from aimc import wires
+from aimc.noise import HASH
 
 ROUNDS = 5
 
@@ -145,6 +147,32 @@ def newton_by_lu(v: np.ndarray, g: np.ndarray, r: float, v0: float) -> tuple[np.
     return np.array(currents), total / len(v)
 
 
+def reads(n: int, batch: int) -> list[list[object]]:
+    """Noisy reads of one tile with wires folded in, against the same reads without wires."""
+    key = jax.random.key(0, impl=HASH)
+    x = jax.random.normal(jax.random.key(1), (batch, n))
+    w = jax.random.normal(jax.random.key(2), (n, n))
+    states = {}
+    for name, wiring in (
+        ("without", None),
+        ("folded, diagonal noise", aimc.Wiring(r_row=0.5, r_col=0.5)),
+        ("folded, noise along a reference", aimc.Wiring(r_row=0.5, r_col=0.5, noise="reference")),
+    ):
+        spec = aimc.crossbar(rows=n, cols=n, device=aimc.devices.hermes(), wiring=wiring)
+        states[name] = jax.jit(aimc.program)(key, w, spec)
+    read, repeats = jax.jit(aimc.mvm), max(1, round(3e8 / (batch * n * n)))
+    seconds: dict[str, list[float]] = {name: [] for name in states}
+    for _ in range(3 * ROUNDS):
+        for name, state in states.items():
+            one = cpu(lambda state=state: [read(key, x, state) for _ in range(repeats)], 1)[0]
+            seconds[name].append(one / repeats)
+    middle = {name: median(values) for name, values in seconds.items()}
+    return [
+        [f"{n} × {n}", batch, name, f"{1e3 * middle[name]:.3f}", f"{middle[name] / middle['without']:.2f}"]
+        for name in states
+    ]
+
+
 def peers() -> str:
     """Error against ngspice of what others make of the circuits in tests/data/ngspice whose segments are all alike."""
     rows = []
@@ -198,6 +226,9 @@ if __name__ == "__main__":
         + "\n\nCells with I = G v0 sinh(V/v0), v0 = 0.25 V, inputs to 0.5 V, 2 ohm a segment.\n\n"
         + nonlinear(128, 64, 2.0, 0.25)
     )  # fmt: skip
+    text += "\n\nReads of HERMES cells, 8-bit converters, hash keys; aim: at most 1.1 of the read without wires.\n\n"
+    through = [row for shape in ((256, 64), (512, 64)) for row in reads(*shape)]
+    text += table(["cells", "batch", "wires", "CPU ms", "× without"], through)
     if "--peers" in sys.argv:
         text += "\n\nLargest error against ngspice, relative to the largest current:\n\n" + peers()
     record("Crossbars with wires", text, write="--write" in sys.argv)

@@ -110,6 +110,20 @@ def test_every_command_answers_help_and_version(package):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        (
+            ("aimc", "sweep", "--array", "pcm_hermes", "--vary", "device.nu=1"),
+            "pcm_hermes has no numeric field 'device.nu'",
+        ),
+        (
+            ("aimc", "sweep", "--array", "pcm_hermes", "--vary", "time_s=-1"),
+            "time_s must be a finite number of at least 0",
+        ),
+        (("aimc", "sweep", "--array", "pcm", "--vary", "time_s=1"), "unknown preset 'pcm'"),
+        (("aimc", "sweep", "--vary", "time_s=1"), "--vary needs --array"),
+        (("aimc", "devices", "pcram"), "unknown device 'pcram'"),
+        (("aimc", "devices", "--csv", "nowhere.csv"), "nowhere.csv"),
+        (("aimc", "solve-circuit", "nowhere.npz"), "nowhere.npz"),
+        (("aimc", "wires-map", "--sizes", "1"), "sizes must be from 2 to 1024"),
         (("aimc", "sweep", "--seeds", "0"), "n_seeds must be at least 1, got 0"),
         (("aimc", "sweep", "--adc-bits", "1"), "adc_bits must be a whole number of bits from 2 to 16"),
         (("aimc", "sweep", "--read-noise", "-0.1"), "read_noise must be a finite number of at least 0, got -0.1"),
