@@ -8,9 +8,9 @@ from hnn_sat.problem import Problem as Problem
 from hnn_sat.problem import from_clauses as from_clauses
 from hnn_sat.problem import model as model
 from hnn_sat.problem import violated_clauses as violated_clauses
+from hnn_sat.schedule import Schedule as Schedule
 from hnn_sat.solve import Progress as Progress
 from hnn_sat.solve import Result as Result
-from hnn_sat.solve import Schedule as Schedule
 from hnn_sat.solve import solve as solve
 
 __all__ = [

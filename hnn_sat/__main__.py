@@ -17,7 +17,7 @@ import tyro
 
 import hnn_sat
 from cost_bridge.cli import check_seed, run
-from hnn_sat.solve import LARGEST_FLIPS
+from hnn_sat.schedule import LARGEST_FLIPS
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
 LINE_WIDTH = 78

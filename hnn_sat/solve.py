@@ -1,49 +1,30 @@
-"""Run many replicas until one, or every one, satisfies the formula or a limit is reached."""
+"""Run many replicas of any rule on any engine until one, or every one, satisfies the formula or a limit is reached."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Int, Key
 
-from aimc.noise import random_bits
-from hnn_sat.dynamics import walksat
-from hnn_sat.engines import bit_planes
+from hnn_sat import state as replicas_of
+from hnn_sat.dynamics import Dynamic, WalkSAT
+from hnn_sat.dynamics.base import unpack
+from hnn_sat.engines import BitPlanes, Engine
+from hnn_sat.levels import NoiseLevel, as_level
 from hnn_sat.problem import Problem
+from hnn_sat.schedule import LARGEST_FLIPS, Schedule
+from hnn_sat.state import State
 
-LARGEST_FLIPS = 2**31 - 32  # flips, and the ends of blocks of 32, are counted in 32-bit integers
+SCHEDULE, WALKSAT, BIT_PLANES = Schedule(), WalkSAT(), BitPlanes()
+
 FIRST_CHUNK_FLIPS = 64
-FLIPS_A_DRAW = 32  # random words are drawn for this many flips at once
+FLIPS_A_DRAW = 32  # random numbers are drawn for this many iterations at once, or for fewer if they are many
+LARGEST_DRAW = 2**22  # words
 CHUNK_S = 0.2  # a limit or an interrupt acts within about this time
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How long and how randomly to search.
-
-    max_flips and restart_after (a fresh random assignment every so many flips; None: never) are per replica.
-    noise: probability of a random variable when every variable of the clause breaks another clause. One half suits
-    3-SAT; longer clauses want less.
-    Raises ValueError when a value cannot be meant.
-    """
-
-    max_flips: int = 1_000_000
-    restart_after: int | None = None
-    noise: float = 0.5
-    replicas: int = 128
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_flips", 0), ("restart_after", 1), ("replicas", 1)):
-            value = getattr(self, name)
-            if value is not None and not least <= value <= LARGEST_FLIPS:
-                raise ValueError(f"Schedule.{name} must be from {least} to {LARGEST_FLIPS}, got {value}")
-        if not 0.0 <= self.noise <= 1.0:
-            raise ValueError(f"Schedule.noise must be a probability from 0 to 1, got {self.noise}")
 
 
 class Progress(NamedTuple):
@@ -61,6 +42,9 @@ class Result(NamedTuple):
     n_unsatisfied: Int[Array, " replicas"]  # clauses violated by it
     n_flips: Int[Array, " replicas"]  # flips made, over all restarts
     solved: Bool[Array, " replicas"]
+    n_iterations: Int[Array, " replicas"]  # with those in which nothing was flipped
+    n_missed: Int[Array, " replicas"]  # wrong reports of a solution, caught by the exact check
+    n_repaired: int = 0  # clauses moved to fresh cells, over all repairs
 
     @property
     def assignment(self) -> Bool[Array, " n"]:
@@ -71,37 +55,49 @@ class Result(NamedTuple):
 def solve(
     key: Key[Array, ""],
     problem: Problem,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule = SCHEDULE,
     *,
+    dynamic: Dynamic = WALKSAT,
+    engine: Engine = BIT_PLANES,
+    chip_key: Key[Array, ""] | None = None,
     until: Literal["first", "all"] = "first",
     time_limit_s: float = math.inf,
     watch: Callable[[Progress], bool] | None = None,
 ) -> Result:
-    """Search for a satisfying assignment with WalkSAT/SKC from uniformly random starts.
+    """Search for a satisfying assignment from uniformly random starts.
 
+    dynamic: the rule that chooses the next flip; engine: the machine that counts for it. chip_key: of what the engine
+    draws once (programming errors, stuck cells, offsets); give it to run one chip with many keys, or many chips with
+    one. By default it is derived from key.
     until: "first" stops every replica when one is solved; "all" lets each run to its own solution, for statistics.
-    A replica is solved only when the exact number of violated clauses is zero.
+    A replica is solved only when the exact number of violated clauses is zero, whatever the machine reads.
     time_limit_s and watch act between stretches of about a fifth of a second; watch returns True to stop. How the run
     is cut into stretches has no influence on the flips made.
     key is split into one for the starts and one for the flips, folded with the number of the restart or of the block
-    of 32 flips.
-    Raises ValueError if the formula is too large for the bit planes.
+    of iterations; the engine's two (what is drawn once, what is drawn at every reading) are folded from the second.
+    Raises ValueError if the formula is too large for the engine, or a noise level is not one of the rule.
     """
+    level = as_level(dynamic.noise if schedule.noise is None else schedule.noise, most=dynamic.most)
     if problem.n_clauses == 0:  # nothing to violate, and no clause to index
         none = jnp.zeros(schedule.replicas, jnp.int32)
-        return Result(jnp.zeros((schedule.replicas, problem.n_variables), bool), none, none, none == 0)
+        return Result(jnp.zeros((schedule.replicas, problem.n_variables), bool), none, none, none == 0, none, none)
     start_key, flip_key = jax.random.split(key)
-    tables = bit_planes.tables(problem)
-    noise = jnp.float32(schedule.noise)
+    own_chip_key, read_key = (jax.random.fold_in(flip_key, 2**32 - i) for i in (1, 2))
+    chip_key = own_chip_key if chip_key is None else chip_key
+    tables, setup = engine.prepare(jax.random.fold_in(chip_key, 0), problem), dynamic.init(problem)
+    repair_every, suspect_after = engine.repairs or (LARGEST_FLIPS, 1)
+    repair_at, n_repairs, n_repaired = repair_every, 0, 0
     began = time.monotonic()
-    period = schedule.restart_after or LARGEST_FLIPS
+    ends = schedule.ends()
+    run_began, run_end, n_runs = 0, next(ends), 1
 
-    state = _start(jax.random.fold_in(start_key, 0), tables, schedule.replicas)
+    state = _start(jax.random.fold_in(start_key, 0), engine, tables, schedule.replicas)
     done, chunk = 0, FIRST_CHUNK_FLIPS
     while True:
         stretch_began = time.monotonic()
-        stop = min(done + chunk, schedule.max_flips, done - done % period + period)
-        state = _run(flip_key, state, tables, noise, jnp.int32(done), jnp.int32(stop), until)
+        stop = min(done + chunk, schedule.max_flips, run_end, repair_at)
+        times = jnp.array([done, stop, run_began], jnp.int32)
+        state = _run((flip_key, read_key), state, engine, dynamic, tables, setup, level, times, until)
         done, n_solved, n_unsatisfied = stop, int(jnp.sum(state.n_best == 0)), int(jnp.min(state.n_best))
         elapsed = time.monotonic() - stretch_began
         if elapsed < CHUNK_S / 2:
@@ -114,59 +110,77 @@ def solve(
             break
         if watch is not None and watch(Progress(done, n_solved, n_unsatisfied)):
             break
-        if done % period == 0:
-            state = _restart(jax.random.fold_in(start_key, done // period), state, tables)
+        if done == repair_at:
+            is_suspect = state.missed_clauses >= suspect_after
+            n_repairs, repair_at = n_repairs + 1, repair_at + repair_every
+            if n_new := int(jnp.sum(is_suspect)):
+                tables = engine.repair(jax.random.fold_in(chip_key, n_repairs), tables, is_suspect)
+                n_repaired += n_new
+            state = state._replace(missed_clauses=jnp.zeros_like(state.missed_clauses))
+        if done == run_end:
+            state = _restart(jax.random.fold_in(start_key, n_runs), state, engine, tables)
+            run_began, run_end, n_runs = run_end, next(ends), n_runs + 1
 
     return Result(
-        assignments=jax.vmap(partial(walksat.unpack, n_variables=problem.n_variables))(state.best_x),
+        assignments=jax.vmap(partial(unpack, n_variables=problem.n_variables))(state.best_x),
         n_unsatisfied=state.n_best,
         n_flips=state.n_flips,
         solved=state.n_best == 0,
+        n_iterations=state.n_iterations,
+        n_missed=state.n_missed,
+        n_repaired=n_repaired,
     )
 
 
 @partial(jax.jit, static_argnames="replicas")
-def _start(key: Key[Array, ""], tables: bit_planes.Tables, replicas: int) -> walksat.State:
-    return jax.lax.map(partial(walksat.start, tables), _random_assignments(key, replicas, tables))
+def _start(key: Key[Array, ""], engine: Engine, tables: Any, replicas: int) -> State:
+    return replicas_of.start(engine, tables, _random_assignments(key, replicas, tables))
 
 
 @jax.jit
-def _restart(key: Key[Array, ""], state: walksat.State, tables: bit_planes.Tables) -> walksat.State:
+def _restart(key: Key[Array, ""], state: State, engine: Engine, tables: Any) -> State:
     xs = _random_assignments(key, state.n_flips.shape[0], tables)
-    # One replica after the other: the counts of all at once would need 32 times the memory of their bit planes.
-    return jax.lax.map(lambda pair: walksat.restart(tables, *pair), (xs, state))
+    return replicas_of.restart(engine, tables, xs, state)
 
 
 @partial(jax.jit, static_argnames="until")
 def _run(
-    key: Key[Array, ""],
-    state: walksat.State,
-    tables: bit_planes.Tables,
-    noise: Float[Array, ""],
-    begin: Int[Array, ""],
-    stop: Int[Array, ""],
+    keys: tuple[Key[Array, ""], Key[Array, ""]],
+    state: State,
+    engine: Engine,
+    dynamic: Dynamic,
+    tables: Any,
+    setup: Any,
+    level: NoiseLevel,
+    times: Int[Array, "3"],
     until: Literal["first", "all"],
-) -> walksat.State:
-    """Flips begin to stop - 1 of every replica, fewer if one is, or all are, solved."""
-    replicas = state.n_flips.shape[0]
-    step = jax.vmap(walksat.step, in_axes=(0, 0, None, None))
+) -> State:
+    """Iterations times[0] to times[1] - 1 of every replica, fewer if one is, or all are, solved; the run they belong to
+    began at times[2]. keys: of the rule and of the engine's readings."""
+    flip_key, read_key = keys
+    begin, stop, run_began = times
+    replicas, n = state.n_flips.shape[0], tables.problem.n_variables
+    length = max(1, min(FLIPS_A_DRAW, LARGEST_DRAW // (replicas * dynamic.n_words(n))))
     is_enough = jnp.any if until == "first" else jnp.all
 
-    def is_running(loop: tuple[Int[Array, ""], walksat.State], end: Int[Array, ""]) -> Bool[Array, ""]:
+    def is_running(loop: tuple[Int[Array, ""], State], end: Int[Array, ""]) -> Bool[Array, ""]:
         return (loop[0] < end) & ~is_enough(loop[1].n_best == 0)
 
-    def block(loop: tuple[Int[Array, ""], walksat.State]) -> tuple[Int[Array, ""], walksat.State]:
-        index = loop[0] // FLIPS_A_DRAW
-        words = random_bits(jax.random.fold_in(key, index), (FLIPS_A_DRAW, replicas, walksat.N_RANDOM_WORDS))
-        end = jnp.minimum(stop, (index + 1) * FLIPS_A_DRAW)
-        return jax.lax.while_loop(
-            lambda loop: is_running(loop, end),
-            lambda loop: (loop[0] + 1, step(words[loop[0] % FLIPS_A_DRAW], loop[1], tables, noise)),
-            loop,
-        )
+    def block(loop: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+        index = loop[0] // length
+        draws = dynamic.draw(jax.random.fold_in(flip_key, index), (length, replicas), n)
+
+        def iteration(loop: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+            t, state = loop
+            draw = jax.tree.map(lambda leaf: leaf[t % length], draws)
+            now, key = t - run_began, jax.random.fold_in(read_key, t)
+            return t + 1, replicas_of.advance(engine, dynamic, tables, setup, draw, key, level.at(now), now, state)
+
+        end = jnp.minimum(stop, (index + 1) * length)
+        return jax.lax.while_loop(lambda loop: is_running(loop, end), iteration, loop)
 
     return jax.lax.while_loop(lambda loop: is_running(loop, stop), block, (begin, state))[1]
 
 
-def _random_assignments(key: Key[Array, ""], replicas: int, tables: bit_planes.Tables) -> Bool[Array, "replicas n"]:
+def _random_assignments(key: Key[Array, ""], replicas: int, tables: Any) -> Bool[Array, "replicas n"]:
     return jax.random.bernoulli(key, shape=(replicas, tables.problem.n_variables))

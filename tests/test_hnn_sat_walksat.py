@@ -5,7 +5,6 @@ import io
 import os
 import random
 import tarfile
-from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -16,8 +15,10 @@ from pysat.solvers import Cadical195
 from scipy.stats import chi2, ks_2samp
 
 from hnn_sat import Schedule, from_clauses, from_dimacs, model, random_ksat, solve, unsatisfiable_ksat, violated_clauses
-from hnn_sat.dynamics import walksat
-from hnn_sat.engines import bit_planes
+from hnn_sat.dynamics import WalkSAT
+from hnn_sat.dynamics.base import unpack
+from hnn_sat.engines import BitPlanes, bit_planes
+from hnn_sat.levels import Constant
 from hnn_sat.problem import original_clauses, true_literal_counts
 
 SATLIB = Path(os.environ.get("BARRIERLESS_DATA", Path(__file__).parents[2] / "shared" / "data")) / "satlib"
@@ -38,22 +39,6 @@ def breaks(clauses, x, variable):
     )
 
 
-def skc_law(clauses, x, noise):
-    """Probability of each variable to be flipped next, as exact fractions."""
-    law = dict.fromkeys(x, Fraction(0))
-    violated = [clause for clause in clauses if not any(is_true(l, x) for l in clause)]
-    for clause in violated:
-        variables = [abs(l) for l in clause]
-        cost = {v: breaks(clauses, x, v) for v in variables}
-        least = [v for v in variables if cost[v] == min(cost.values())]
-        greedy = Fraction(1) if min(cost.values()) == 0 else 1 - noise
-        for v in least:
-            law[v] += Fraction(1, len(violated)) * greedy / len(least)
-        for v in variables:
-            law[v] += Fraction(1, len(violated)) * (1 - greedy) / len(variables)
-    return law
-
-
 def skc_run(clauses, n, noise, rng, cutoff):
     """Flips to a solution by the rule as it is written."""
     x = {v: rng.random() < 0.5 for v in range(1, n + 1)}
@@ -69,32 +54,6 @@ def skc_run(clauses, n, noise, rng, cutoff):
             v = rng.choice([v for v in cost if cost[v] == min(cost.values())])
         x[v] = not x[v]
     return cutoff
-
-
-@pytest.mark.parametrize("noise", [Fraction(0), Fraction(1, 2), Fraction(1)])
-@pytest.mark.parametrize("x", [0b000000, 0b101001, 0b011011])
-def test_one_flip_has_the_law_of_the_rule(x, noise):
-    problem = from_clauses(MIXED)
-    values = {v: bool(x >> (v - 1) & 1) for v in range(1, 7)}
-    law = skc_law(MIXED, values, noise)
-    assert sum(law.values()) == 1
-    tables = bit_planes.tables(problem)
-    state = walksat.start(tables, jnp.array(list(values.values())))
-    n = 100_000
-    words = jax.random.bits(jax.random.key(x), (n, walksat.N_RANDOM_WORDS), jnp.uint32)
-    moved = one_flip(words, state, tables, jnp.float32(noise))
-    changed = np.asarray(moved.x[:, 0] ^ state.x[0])
-    assert (np.bitwise_count(changed) == 1).all()
-    observed = np.array([(changed == 1 << (v - 1)).sum() for v in law])
-    expected = np.array([float(p) * n for p in law.values()])
-    assert (observed[expected == 0] == 0).all()
-    possible = expected > 0
-    if possible.sum() > 1:
-        statistic = ((observed - expected)[possible] ** 2 / expected[possible]).sum()
-        assert chi2.sf(statistic, possible.sum() - 1) > 1e-4  # 9 cases: a false alarm once in a thousand
-
-
-one_flip = jax.jit(jax.vmap(walksat.step, in_axes=(0, None, None, None)))
 
 
 @pytest.mark.parametrize("m", [40, 700, 4000])
@@ -123,18 +82,19 @@ def test_the_state_kept_flip_by_flip_equals_a_recount_after_thousands_of_flips(n
     else:
         problem = from_clauses([*MIXED, *[[a * 7, b * 8, c * 9] for a in (1, -1) for b in (1, -1) for c in (1, -1)]])
     tables = bit_planes.tables(problem)
-    began = solver._start(jax.random.key(1), tables, 16)
-    args = (tables, jnp.float32(0.5), jnp.int32(0), jnp.int32(3000), "all")
-    state = solver._run(jax.random.key(2), began, *args)
+    began = solver._start(jax.random.key(1), BitPlanes(), tables, 16)
+    keys, times = (jax.random.key(2), jax.random.key(3)), jnp.array([0, 3000, 0], jnp.int32)
+    args = (BitPlanes(), WalkSAT(), tables, (), Constant(0.5), times, "all")
+    state = solver._run(keys, began, *args)
     np.testing.assert_array_equal(state.n_flips, 3000)
     clauses = original_clauses(problem)
     for replica in range(16):
-        one = jax.tree.map(lambda leaf, replica=replica: leaf[replica], state)
-        x = walksat.unpack(one.x, problem.n_variables)
+        one = jax.tree.map(lambda leaf, replica=replica: leaf[replica], state._replace(missed_clauses=()))
+        x = unpack(one.x, problem.n_variables)
         recount = bit_planes.start(tables, x)
-        jax.tree.map(np.testing.assert_array_equal, recount, one.planes)
+        jax.tree.map(np.testing.assert_array_equal, recount, one.engine)
         assert int(one.n_violated) == len(violated_clauses(problem, model(problem, x)))
-        best = walksat.unpack(one.best_x, problem.n_variables)
+        best = unpack(one.best_x, problem.n_variables)
         assert int(one.n_best) == len(violated_clauses(problem, model(problem, best))) <= int(one.n_violated)
     assert len({tuple(x) for x in state.x.tolist()}) > 1
     assert len(clauses) == problem.n_original_clauses
@@ -253,7 +213,15 @@ def test_a_watch_or_a_time_limit_stops_the_search():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("noise", 1.5), ("noise", float("nan")), ("replicas", 0), ("max_flips", -1), ("restart_after", 0)],
+    [
+        ("noise", -0.5),
+        ("noise", float("nan")),
+        ("restarts", "often"),
+        ("restarts", "luby"),
+        ("replicas", 0),
+        ("max_flips", -1),
+        ("restart_after", 0),
+    ],
 )
 def test_a_schedule_that_cannot_be_meant_is_refused(field, value):
     with pytest.raises(ValueError, match=f"Schedule.{field} must be"):

@@ -1,5 +1,35 @@
-"""Rules that choose which variable to flip."""
+"""Rules that choose which variable to flip. A new one subclasses `Dynamic` in a file of its own."""
 
-from hnn_sat.dynamics import walksat as walksat
+from hnn_sat.dynamics.annealing import Glauber as Glauber
+from hnn_sat.dynamics.annealing import Metropolis as Metropolis
+from hnn_sat.dynamics.base import Dynamic as Dynamic
+from hnn_sat.dynamics.base import Look as Look
+from hnn_sat.dynamics.probsat import ProbSAT as ProbSAT
+from hnn_sat.dynamics.walksat import WalkSAT as WalkSAT
+from hnn_sat.dynamics.winner import WinnerTakeAll as WinnerTakeAll
+from hnn_sat.dynamics.winner import gnsat as gnsat
+from hnn_sat.dynamics.winner import mnsat as mnsat
 
-__all__ = ["walksat"]
+DYNAMICS = {
+    "walksat": WalkSAT(),
+    "probsat": ProbSAT(),
+    "mnsat": mnsat(),
+    "gnsat-n": gnsat("normal"),
+    "gnsat-u": gnsat("uniform"),
+    "metropolis": Metropolis(),
+    "glauber": Glauber(),
+}
+"""Every rule by the name that the command line knows."""
+
+__all__ = [
+    "DYNAMICS",
+    "Dynamic",
+    "Glauber",
+    "Look",
+    "Metropolis",
+    "ProbSAT",
+    "WalkSAT",
+    "WinnerTakeAll",
+    "gnsat",
+    "mnsat",
+]

@@ -4,17 +4,19 @@ Bit c of plane j is bit j of clause c's count. A flip adds one to the clauses of
 clauses of its negation: a ripple carry over the planes, 32 clauses a word, without a scatter. The cost of a flip is
 proportional to n_clauses / 32 words, which is fastest up to a few thousand clauses.
 
-All functions act on one replica; `jax.vmap` runs many.
+All functions act on one replica; `jax.vmap` runs many. `BitPlanes` is the engine made of them.
 """
 
-from functools import reduce
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, UInt32
+from jaxtyping import Array, Bool, Int, Key, UInt32
 
+from hnn_sat.engines.base import Engine
 from hnn_sat.problem import Problem, true_literal_counts
 
 WORD = 32
@@ -103,6 +105,12 @@ def break_counts(planes: Planes, tables: Tables, literal: Int[Array, " k"]) -> I
     return jnp.sum(jax.lax.population_count(lost), axis=1).astype(jnp.int32)
 
 
+def make_counts(planes: Planes, tables: Tables, literal: Int[Array, " k"]) -> Int[Array, " k"]:
+    """For false literals: how many violated clauses hold once the literal is made true."""
+    held = _violated(planes.bits)[None, :] & tables.incidence[literal]
+    return jnp.sum(jax.lax.population_count(held), axis=1).astype(jnp.int32)
+
+
 def make_true(planes: Planes, tables: Tables, literal: Int[Array, ""]) -> Planes:
     """The counts after a false literal has become true; the padding literal changes nothing."""
     carry, borrow = tables.incidence[literal], tables.incidence[literal ^ 1]
@@ -111,6 +119,46 @@ def make_true(planes: Planes, tables: Tables, literal: Int[Array, ""]) -> Planes
         bits.append(plane ^ carry ^ borrow)
         carry, borrow = plane & carry, ~plane & borrow
     return _planes(tuple(bits))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class BitPlanes(Engine):
+    """Incremental counts: the exact engine, and the fastest one for a rule that picks a clause."""
+
+    def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
+        """The incidence rows. Not random. Raises ValueError if they would need more than a gibibyte."""
+        return tables(problem)
+
+    def start(self, tables: Tables, xs: Bool[Array, "r n"]) -> Planes:
+        """Count from scratch, one replica after the other: the counts of all at once would need 32 times the memory of
+        their bit planes."""
+        return jax.lax.map(partial(start, tables), xs)
+
+    def flip(self, tables: Tables, state: Planes, literals: Int[Array, " r"]) -> Planes:
+        """A ripple carry each."""
+        return jax.vmap(lambda planes, literal: make_true(planes, tables, literal))(state, literals)
+
+    def n_violated(self, tables: Tables, state: Planes) -> Int[Array, " r"]:
+        """The sum over groups of words."""
+        return jax.vmap(n_violated)(state)
+
+    def look(self, key: Key[Array, ""], tables: Tables, state: Planes) -> Planes:
+        """The counts themselves; key is not used."""
+        return state
+
+    def pick_violated(self, tables: Tables, view: Planes, random_word: UInt32[Array, ""]) -> Int[Array, " k"]:
+        """The literals of the clause found by its rank."""
+        clause = pick_violated(view, random_word)
+        return tables.problem.literal[clause]
+
+    def break_counts(self, tables: Tables, view: Planes, literal: Int[Array, " k"]) -> Int[Array, " k"]:
+        """Ones among the critical clauses of the negated literal."""
+        return break_counts(view, tables, literal)
+
+    def make_counts(self, tables: Tables, view: Planes, literal: Int[Array, " k"]) -> Int[Array, " k"]:
+        """Ones among the violated clauses of the literal."""
+        return make_counts(view, tables, literal)
 
 
 def _planes(bits: tuple[UInt32[Array, " words"], ...]) -> Planes:
