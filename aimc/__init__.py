@@ -15,6 +15,7 @@ from aimc.faults import Faults as Faults
 from aimc.inputs import Inputs as Inputs
 from aimc.mapping import Mapping as Mapping
 from aimc.matmul import analog_matmul as analog_matmul
+from aimc.matmul import column_sums as column_sums
 from aimc.matmul import mvm as mvm
 from aimc.nn import AnalogLinear as AnalogLinear
 from aimc.nn import convert as convert
@@ -43,6 +44,7 @@ __all__ = [
     "WriteVerify",
     "age",
     "analog_matmul",
+    "column_sums",
     "compensate",
     "conductances",
     "convert",

@@ -12,14 +12,17 @@ from aimc.program import Side, State, settle
 
 
 def age(key: Key[Array, ""], state: State, seconds: Level) -> State:
-    """The same array `seconds` later.
+    """The same array `seconds` later. Readouts do not age.
 
     Random: what happens to the cells meanwhile (1/f noise, relaxation, telegraph noise), given what is frozen in them
     (programming error, drift exponents, stuck cells, readout errors). Two steps have the law of one step of their
-    sum, readings at both times included. Raises ValueError, outside jit, for a time that is negative or not finite.
+    sum, readings at both times included. The age is a float32: steps below a ten-millionth of it are lost. Raises
+    ValueError, outside jit, for a time that is no number, negative or not finite.
     """
-    if not isinstance(seconds, Tracer) and not (np.isfinite(seconds) and seconds >= 0):
-        raise ValueError(f"seconds must be a finite time of at least 0, got {seconds}")
+    if not isinstance(seconds, Tracer):
+        value = np.asarray(seconds)
+        if value.ndim or value.dtype.kind not in "iuf" or not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"seconds must be a finite time of at least 0, one number, got {seconds!r}")
     sides = tuple(
         Side(state.spec.device.age(side_key, side.cells, state.elapsed, seconds), side.stuck)
         for side_key, side in zip(jax.random.split(key, len(state.sides)), state.sides, strict=True)
@@ -35,6 +38,8 @@ def drift_reference(
     Over all columns, shape (1,), after Joshi et al. 2020; or of every column, (n_out,). It reads the array through its
     own converters and noise, so it costs len(x) products and errs like them. Random: the noise of these reads.
     """
+    if x.ndim != 2:
+        raise ValueError(f"x must be a list of calibration vectors, (batch, n_in), got shape {x.shape}")
     return jnp.mean(jnp.abs(mvm(key, x, state)), axis=0 if per_column else (0, 1), keepdims=not per_column).reshape(-1)
 
 
@@ -51,6 +56,12 @@ def compensate(
         raise ValueError(
             f"readout={type(state.spec.readout).__name__} gives a function that is not proportional to the sum, so "
             "drift cannot be compensated by a gain behind it"
+        )
+    n_out = state.g.shape[-1] // len(state.scale)
+    if reference.shape not in ((1,), (n_out,)):
+        raise ValueError(
+            f"reference must be one number, (1,), or one an output, ({n_out},), as drift_reference gives it, got shape "
+            f"{reference.shape}"
         )
     now = drift_reference(key, state, x, per_column=reference.shape[0] > 1)
     return state._replace(gain=jnp.where(now > 0, state.gain * reference / jnp.where(now > 0, now, 1.0), state.gain))

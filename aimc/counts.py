@@ -121,36 +121,24 @@ def read_counts(spec: "CrossbarSpec", batch: int, n_in: int, n_out: int) -> Coun
 
 
 def write_counts(state: "State") -> Counts:
-    """What programming this array took: the writes of its cells, repeats of write-verify among them.
+    """What programming this array took: the writes of its cells and the row cycles they needed, as they happened.
 
-    With write-verify every write is followed by a read of the one cell, a conversion and a comparison. Rows follow each
-    other, all tiles at once: as many cycles as a tile has rows of cells, times the mean number of writes, rounded up.
-    Raises jax's error for a state that is traced.
+    With write-verify every write, and with slices of remainders every cell of all slices but the last, is followed by a
+    read of the one cell, a conversion and a comparison. Raises jax's error for a state that is traced.
     """
-    n_cells = sum(_cells_by_side(state))
-    n_writes = int(state.n_writes)
-    is_pair = state.spec.mapping.encoding in ("one_sided", "two_sided")
-    rows = state.g.shape[1] * (2 if is_pair else 1)
-    verified = n_writes if state.spec.verify is not None else 0
+    mapping, n_writes = state.spec.mapping, int(state.n_writes)
+    read_back = n_writes if state.spec.verify is not None else 0
+    if mapping.residual:
+        tiles, rows, columns = state.g.shape
+        sides = 2 if mapping.encoding in ("one_sided", "two_sided") else 1
+        read_back += sides * tiles * rows * columns * (mapping.n_slices - 1) // mapping.n_slices
     return Counts(
         cell_writes=n_writes,
-        write_cycles=ceil(rows * n_writes / n_cells),
-        analog_macs=verified,
-        adc_samples=verified,
-        digital_ops=verified,
+        write_cycles=int(state.n_cycles),
+        analog_macs=read_back,
+        adc_samples=read_back,
+        digital_ops=read_back,
     )
-
-
-def _cells_by_side(state: "State") -> list[int]:
-    """Cells on every side of an array, dummy columns and filled-up rows among them."""
-    tiles, rows, columns = state.g.shape
-    sizes = [tiles * rows * columns]
-    if state.spec.mapping.encoding == "offset_column":
-        n_slices = state.spec.mapping.n_slices
-        sizes.append(tiles * rows * n_slices * ceil(columns // n_slices / state.spec.cols))
-    elif len(state.sides) == 2:
-        sizes.append(sizes[0])
-    return sizes
 
 
 def program_counts(n_in: int, n_out: int, *, rows: int) -> Counts:

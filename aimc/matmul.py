@@ -1,6 +1,7 @@
 """Reading a programmed array: inputs, product, noise, readout. One product per row tile, whatever the noise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from aimc.inputs import Inputs, drive, noise_weight, plane_weights
 from aimc.mapping import less_reference, to_tiles
 from aimc.noise import normal
 from aimc.program import State, conductances, program
+from aimc.readout.base import Readout
 from aimc.spec import CrossbarSpec
 from aimc.wiring import Circuits, circuits, currents, exact_variance
 
@@ -29,17 +31,45 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
     n_in, spec = state.extent.shape[0], state.spec
     if x.shape[-1] != n_in:
         raise ValueError(f"x has {x.shape[-1]} entries a vector, but this array was programmed for {n_in} inputs")
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
     slow_key, read_key, input_key = jax.random.split(key, 3)
-    state = _disturb(slow_key, state)
+    state, shifts = _disturb(slow_key, state)
     driven, known, x_max = drive(input_key, x, spec.inputs)
     unit = spec.readout.full_scale * _by_column(state)
     if not spec.readout.is_linear:  # the readout must know what a sum stands for; else it is put back afterwards
         unit, x_max = unit * x_max, jnp.ones_like(x_max)
-    y = _sum_tiles(read_key, driven, _tiles(state), lambda key, x, tile: _read(key, x, tile, unit, state))
+    y = _sum_tiles(read_key, driven, _tiles(state, shifts), lambda key, x, tile: _read(key, x, tile, unit, state))
     y = y - _digital_offset(known, state)
     if spec.inputs.encoding == "bit_serial":
         y = jnp.tensordot(jnp.asarray(plane_weights(spec.inputs), y.dtype), y, 1, precision=HIGHEST)
-    return y * (x_max * state.gain)
+    y = y * x_max
+    # A gain undoes what drift did to cells whose gradient does not drift: to the gradient both are 1.
+    return y + jax.lax.stop_gradient(y * (state.gain - 1.0))
+
+
+def column_sums(
+    key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State
+) -> Float[Array, "n_tiles *planes_batch n_column"]:
+    """What the readouts are given, tile by tile, in fully-on cells at full input, noise included: what their range is
+    calibrated on.
+
+    Slices are columns side by side; bit planes, where there are several, are an axis after the tiles. key is consumed as
+    by `mvm`.
+    """
+    bare = state._replace(spec=replace(state.spec, readout=Readout(noise=state.spec.readout.noise)), errors=None)
+    slow_key, read_key, input_key = jax.random.split(key, 3)
+    bare, shifts = _disturb(slow_key, bare)
+    driven, _, _ = drive(input_key, x, bare.spec.inputs)
+    tiles, (n_tiles, n_line, _) = _tiles(bare, shifts), bare.g.shape
+    driven = jnp.pad(driven, [(0, 0)] * (driven.ndim - 1) + [(0, n_tiles * n_line - driven.shape[-1])])
+    sums = _output_sums if bare.spec.read_path == "output" else _device_sums
+    lines = jnp.moveaxis(driven.reshape(*driven.shape[:-1], n_tiles, n_line), -2, 0)
+
+    def one(numbered: tuple) -> Array:
+        tile_key, line, tile = numbered
+        return sums(list(jax.random.split(tile_key, 3)), line, tile, bare)
+
+    return jax.lax.map(one, (jax.random.split(read_key, n_tiles), lines, tiles))
 
 
 def analog_matmul(
@@ -75,22 +105,30 @@ def _digital_offset(known: Array, state: State) -> Array | float:
     return jnp.sum(known, axis=-1, keepdims=True) * middle
 
 
-def _disturb(key: Key[Array, ""], state: State) -> State:
-    """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call."""
-    noise = []
+def _disturb(key: Key[Array, ""], state: State) -> tuple[State, tuple[Array, ...]]:
+    """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call. Also the draws."""
+    spec = state.spec
+    if spec.device.slow_std(jnp.zeros(1), state.elapsed) is None:
+        return state, ()
+    if spec.wiring is not None and spec.read_path == "output":
+        raise ValueError(
+            f"wiring folds cells that stand still during a call, and those of device={type(spec.device).__name__} have "
+            "slow noise; use read_path='device', which solves the circuit as it is"
+        )
+    shifts = []
     for side_key, g in zip(jax.random.split(key), conductances(state), strict=False):
-        std = state.spec.device.slow_std(g, state.elapsed)
-        if std is None:
-            return state
-        noise.append(std * normal(side_key, g.shape))
-    shift = less_reference(noise[0], noise[1] if len(noise) > 1 else None, state.spec.cols, len(state.scale))
-    return state._replace(g=state.g + jax.lax.stop_gradient(shift))
+        std = spec.device.slow_std(g, state.elapsed)
+        shifts.append(jnp.zeros_like(g) if std is None else std * normal(side_key, g.shape))
+    change = less_reference(shifts[0], shifts[1] if len(shifts) > 1 else None, spec.cols, len(state.scale))
+    return state._replace(g=state.g + jax.lax.stop_gradient(change)), tuple(shifts)
 
 
-def _tiles(state: State) -> tuple:
+def _tiles(state: State, shifts: tuple[Array, ...]) -> tuple:
     """What is scanned over, tile by tile; the output path needs every cell only where wires leave it no choice."""
     is_exact = state.spec.wiring is not None and state.spec.wiring.noise == "exact"
     cells = conductances(state) if state.spec.read_path == "device" or is_exact else ()
+    if shifts and cells:
+        cells = tuple(own + shift for own, shift in zip(cells, shifts, strict=True))
     return state.g, state.read_variance, state.shared_variance, state.correlated, cells, state.errors
 
 
@@ -206,9 +244,7 @@ def _device_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Arra
 
     def fluctuation(key: Array, own: Array) -> Array:
         variance = spec.device.read_variance(own, state.elapsed)
-        if variance is None:
-            return jnp.zeros_like(own)
-        noise = jnp.sqrt(variance) * normal(key, own.shape)
+        noise = jnp.zeros_like(own) if variance is None else jnp.sqrt(variance) * normal(key, own.shape)
         # A circuit has no negative conductances.
         return jnp.maximum(own + noise, 0.0) - own if spec.clip_reads or spec.wiring is not None else noise
 
@@ -257,7 +293,7 @@ def _two_way_backward(saved, error):
     key, x, g, variance, spec = saved
     # Errors have no calibrated range: each vector sets its own.
     drive_key, read_key = jax.random.split(key)
-    driven, _, largest = drive(drive_key, error, Inputs(n_levels=spec.inputs.n_levels))
+    driven, _, largest = drive(drive_key, error, Inputs(n_levels=spec.inputs.n_levels, noise=spec.inputs.noise))
     constant = variance is None or variance.shape == (1, 1)
     tiles = (to_tiles(g.T, spec.cols), None if constant else to_tiles(variance.T, spec.cols))
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from aimc import faults
 from aimc.devices.base import Level
@@ -20,7 +20,7 @@ from aimc.mapping import (
     to_tiles,
 )
 from aimc.spec import CrossbarSpec
-from aimc.verify import write_once, write_verified
+from aimc.verify import write
 from aimc.wiring import FoldedNoise, circuits, fold, fold_noise
 
 
@@ -56,9 +56,11 @@ class State(NamedTuple):
     elapsed: Float[Array, ""]
     """Seconds since the end of programming."""
     n_writes: Int[Array, ""]
-    """Cell writes that programming took, repeats of write-verify among them."""
-    extent: Float[Array, "n_in 0"]
-    """Empty: its shape remembers how many of the rows are inputs, the rest being filled up."""
+    """Cell writes that programming took, repeats of write-verify among them (32 bits)."""
+    n_cycles: Int[Array, ""]
+    """Row writes that had to follow each other, all tiles at once: a row is done when its last cell is."""
+    extent: Bool[Array, " n_in"]
+    """Its shape remembers how many of the rows are inputs, the rest being filled up."""
     spec: CrossbarSpec
 
 
@@ -85,10 +87,12 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
     target = jax.lax.stop_gradient(tiles)
     largest = column_scale(target, spec.mapping.scaling)
     if spec.mapping.residual:
-        sides, slice_scale, n_writes = _write_remainders((plus_key, minus_key), fault_key, target / largest, spec)
+        sides, slice_scale, written = _write_remainders(
+            (plus_key, minus_key), fault_key, target / largest, w.shape[0], spec
+        )
     else:
         parts = jnp.concatenate(digits(target / largest, spec.mapping), axis=-1)
-        sides, n_writes = _write((plus_key, minus_key), fault_key, parts, spec, spec.mapping.n_slices)
+        sides, written = _write((plus_key, minus_key), fault_key, parts, spec, spec.mapping.n_slices)
         slice_scale = jnp.asarray(digit_weights(spec.mapping))[:, None]
     scale = slice_scale * largest / contrast(spec.mapping, spec.device.g_min)
     through = jnp.concatenate([tiles / scale[0], *[jnp.zeros_like(tiles)] * (scale.shape[0] - 1)], axis=-1)
@@ -102,8 +106,9 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
         gain=jnp.ones(1, tiles.dtype),
         errors=spec.readout.fabricate(readout_key, (tiles.shape[0], through.shape[-1])),
         elapsed=jnp.zeros((), jnp.float32),
-        n_writes=n_writes,
-        extent=jnp.zeros((w.shape[0], 0)),
+        n_writes=written[0],
+        n_cycles=written[1],
+        extent=jnp.ones(w.shape[0], bool),
         spec=spec,
     )
     return settle(blank, is_fresh=True)
@@ -168,36 +173,45 @@ def _conductance(side: Side, elapsed: Level, spec: CrossbarSpec) -> Array:
 
 def _write(
     keys: tuple[Array, Array], fault_key: Array, w: Array, spec: CrossbarSpec, n_slices: int
-) -> tuple[tuple[Side, ...], Int[Array, ""]]:
-    """Cells for weights in [−1, 1], `n_slices` side by side, a key a side. Cells that are filled up beside the weights
-    are written too; they are never driven."""
-    sides, total = [], jnp.zeros((), jnp.int32)
+) -> tuple[tuple[Side, ...], tuple[Array, Array]]:
+    """Cells for weights in [−1, 1], `n_slices` side by side, a key a side, and the writes and row cycles they took.
+
+    Cells that are filled up beside the weights are written too; they are never driven.
+    """
+    sides, writes, cycles = [], [], []
     targets = encode(w, spec.mapping, spec.device.g_min, spec.cols, n_slices)
     for key, stuck_key, target in zip(keys, jax.random.split(fault_key), targets, strict=False):
-        if spec.verify is None:
-            cells, n_writes = write_once(key, target, spec.device)
-        else:
-            cells, n_writes = write_verified(key, target, spec.device, spec.verify)
         stuck = None if spec.faults is None else faults.draw(stuck_key, target.shape, spec.faults)
+
+        def seen(cells: Any, stuck: Any = stuck) -> Array:
+            return _conductance(Side(cells, stuck), 0.0, spec)
+
+        cells, n_writes, n_cycles = write(key, target, spec.device, spec.verify, seen)
         sides.append(Side(cells, stuck))
-        total += n_writes
-    return tuple(sides), total
+        writes.append(n_writes)
+        cycles.append(n_cycles)
+    # The cells of a pair lie in neighbouring rows, a dummy in the row of its cells.
+    in_turn = jnp.maximum if spec.mapping.encoding == "offset_column" else jnp.add
+    return tuple(sides), (sum(writes[1:], writes[0]), in_turn(*cycles) if len(cycles) == 2 else cycles[0])
 
 
 def _write_remainders(
-    keys: tuple[Array, Array], fault_key: Array, w: Array, spec: CrossbarSpec
-) -> tuple[tuple[Side, ...], Float[Array, "n_slices _"], Int[Array, ""]]:
+    keys: tuple[Array, Array], fault_key: Array, w: Array, n_in: int, spec: CrossbarSpec
+) -> tuple[tuple[Side, ...], Float[Array, "n_slices _"], tuple[Array, Array]]:
     """Slice after slice, each holding what those before it missed, enlarged to the full range (Song et al. 2024).
 
-    The read-back is noiseless: verifying reads can be averaged for as long as it takes.
+    The range is four standard deviations of what is left, by its median, or its largest entry if that is less: a stuck
+    cell leaves a remainder that no later slice could hold, and must not widen their range. The read-back is noiseless:
+    verifying reads can be averaged for as long as it takes.
     """
-    remainder, total = w, jnp.zeros((), jnp.int32)
+    remainder, writes, cycles = w, [], []
     slices, scales = [], []
     span = contrast(spec.mapping, spec.device.g_min)
     for i in range(spec.mapping.n_slices):
-        scale = column_scale(remainder, spec.mapping.scaling)
+        scale = column_scale(remainder, spec.mapping.scaling) if i == 0 else _robust_scale(remainder, n_in, spec)
         slice_keys = (jax.random.fold_in(keys[0], i), jax.random.fold_in(keys[1], i))
-        sides, n_writes = _write(slice_keys, jax.random.fold_in(fault_key, i), remainder / scale, spec, 1)
+        held_by = jnp.clip(remainder / scale, -1.0, 1.0)
+        sides, (n_writes, n_cycles) = _write(slice_keys, jax.random.fold_in(fault_key, i), held_by, spec, 1)
         own, *others = (_conductance(side, 0.0, spec) for side in sides)
         held = less_reference(own, others[0] if others else None, spec.cols, 1)
         if spec.mapping.encoding in ("offset_digital", "signed_cell"):
@@ -205,9 +219,18 @@ def _write_remainders(
         remainder = remainder - scale * held / span
         slices.append(sides)
         scales.append(jnp.broadcast_to(scale, (w.shape[-1],)) if scale.shape[0] > 1 else scale)
-        total += n_writes
+        writes.append(n_writes)
+        cycles.append(n_cycles)  # a slice is written when the one before it has been read back
     joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=2), *slices)
-    return joined, jnp.stack(scales), total
+    return joined, jnp.stack(scales), (sum(writes[1:], writes[0]), sum(cycles[1:], cycles[0]))
+
+
+def _robust_scale(remainder: Array, n_in: int, spec: CrossbarSpec) -> Array:
+    left = jnp.abs(remainder.reshape(-1, remainder.shape[-1])[:n_in])  # without the rows that are filled up
+    largest = column_scale(left, spec.mapping.scaling)
+    middle = jnp.median(left, axis=0) if spec.mapping.scaling == "column" else jnp.median(left).reshape(1)
+    wanted = 4.0 * 1.4826 * middle  # a median of |r| is σ/1.4826 for a Gaussian
+    return jnp.where(wanted > 0, jnp.minimum(largest, wanted), largest)
 
 
 def _variances(own: Array, reference: Array | None, elapsed: Level, spec: CrossbarSpec) -> tuple:

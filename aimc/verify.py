@@ -1,5 +1,6 @@
 """Write-verify: a cell is read after a write and written again while it is off target."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -29,37 +30,44 @@ class WriteVerify:
             raise ValueError(f"verify.max_writes must be a whole number of writes, at least 1, got {self.max_writes!r}")
 
 
-def write_once(key: Key[Array, ""], target: Float[Array, "*shape"], device: Device) -> tuple[Cells, Int[Array, ""]]:
-    """One write a cell; also the number of writes."""
-    return device.write(key, target), jnp.asarray(target.size, jnp.int32)
+def write(
+    key: Key[Array, ""],
+    target: Float[Array, "n_tiles n_row n"],
+    device: Device,
+    verify: WriteVerify | None,
+    seen: Callable[[Cells], Float[Array, "n_tiles n_row n"]],
+) -> tuple[Cells, Int[Array, ""], Int[Array, ""]]:
+    """Cells written to `target`, the number of writes, and of row writes that follow each other.
 
-
-def write_verified(
-    key: Key[Array, ""], target: Float[Array, "*shape"], device: Device, verify: WriteVerify
-) -> tuple[Cells, Int[Array, ""]]:
-    """Cells after write-verify, and how many writes they took together (each followed by a verifying read).
-
-    Random: every write and every verifying read. A cell that is never accepted keeps its last write. Where one write
-    errs by a Gaussian of deviation s, accepted cells err by that Gaussian cut at ±acceptance, and the number of
-    writes is geometric with p = erf(acceptance / (s √2)), cut at `max_writes`.
+    Without `verify` every cell is written once. With it, `seen` says what a noiseless read of the cells finds (stuck
+    ones included, which use up their writes). Rows follow each other, all tiles at once, and a row is written again
+    while any of its cells is off. Random: every write and every verifying read. A cell that is never accepted keeps its
+    last write. Where one write errs by a Gaussian of deviation s, accepted cells err by that Gaussian cut at
+    ±acceptance, and the number of writes is geometric with p = erf(acceptance / (s √2)), cut at `max_writes`.
     """
+    size, rows = jnp.asarray(target.size, jnp.int32), jnp.asarray(target.shape[1], jnp.int32)
+    if verify is None:
+        return device.write(key, target), size, rows
+    check, most = verify, verify.max_writes
 
     def is_off(read_key: Key[Array, ""], cells: Cells) -> Bool[Array, "..."]:
-        seen = device.conductance(cells, 0.0) + verify.read_std * normal(read_key, target.shape)
-        return jnp.abs(seen - target) > verify.acceptance
+        read = seen(cells) + check.read_std * normal(read_key, target.shape)
+        return jnp.abs(read - target) > check.acceptance
 
     def again(carry: tuple) -> tuple:
-        attempt, cells, off, n_writes = carry
+        attempt, cells, off, n_writes, n_cycles = carry
         write_key, read_key = jax.random.split(jax.random.fold_in(key, attempt))
         fresh = device.write(write_key, target)
         cells = jax.tree.map(lambda new, old: jnp.where(_over(off, new), new, old), fresh, cells)
-        return attempt + 1, cells, off & is_off(read_key, cells), n_writes + jnp.sum(off, dtype=jnp.int32)
+        n_writes += jnp.sum(off, dtype=jnp.int32)
+        n_cycles += jnp.sum(jnp.any(off, axis=(0, 2)), dtype=jnp.int32)
+        return attempt + 1, cells, off & is_off(read_key, cells), n_writes, n_cycles
 
     write_key, read_key = jax.random.split(jax.random.fold_in(key, 0))
     cells = device.write(write_key, target)
-    start = (jnp.asarray(1, jnp.int32), cells, is_off(read_key, cells), jnp.asarray(target.size, jnp.int32))
-    _, cells, _, n_writes = jax.lax.while_loop(lambda c: (c[0] < verify.max_writes) & jnp.any(c[2]), again, start)
-    return cells, n_writes
+    start = (jnp.asarray(1, jnp.int32), cells, is_off(read_key, cells), size, rows)
+    _, cells, _, n_writes, n_cycles = jax.lax.while_loop(lambda c: (c[0] < most) & jnp.any(c[2]), again, start)
+    return cells, n_writes, n_cycles
 
 
 def _over(mask: Array, leaf: Array) -> Array:
