@@ -21,7 +21,7 @@ class CMOCells(NamedTuple):
 
     programmed: Float[Array, "*shape"]
     z: Float[Array, "*shape"] | None
-    noise: Float[Array, "*shape 11"] | None
+    noise: Float[Array, "*shape 15"] | None
 
 
 @jax.tree_util.register_dataclass

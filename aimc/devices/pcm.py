@@ -21,7 +21,7 @@ class PhaseChangeCells(NamedTuple):
     programmed: Float[Array, "*shape"]
     target: Float[Array, "*shape"]
     exponent: Float[Array, "*shape"]
-    noise: Float[Array, "*shape 11"] | None
+    noise: Float[Array, "*shape 15"] | None
 
 
 @jax.tree_util.register_dataclass
