@@ -1,12 +1,13 @@
 """The phase-change cells of IBM's HERMES chip."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from aimc.devices.base import polynomial, static
+from aimc.devices.base import Level, polynomial, static
 from aimc.devices.pcm import PCM, SMALLEST
 
 
@@ -23,17 +24,53 @@ def _law(
     return jnp.where(g < threshold, low, polynomial(coefficients, g))
 
 
+UNSET = float("nan")
+"""A default that stands for the value of the chosen number of devices; recognised by identity."""
+
+
+class Constants(NamedTuple):
+    """What else differs between one and two devices: full scale in µS, σ_P in µS, t₀ in seconds."""
+
+    g_max_us: float
+    programming_us: tuple[float, ...]
+    t0_s: float
+
+
+BY_DEVICES = {
+    1: Constants(10.35, (0.15781817, 2.32443916, -2.16310839, 0.68841818), 200.0),
+    2: Constants(20.7, (0.16603222, 4.71806468, -8.48101252, 4.68961419), 300.0),
+}
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Hermes(PCM):
     """The cell of the HERMES chip, 14 nm, with one or two phase-change devices a side: `PCM` with the chip's own laws.
 
-    Coefficients of `HermesNoiseModel` in IBM aihwkit; chip: Khaddam-Aljameh et al., JSSC 2022, and Le Gallo et al.,
-    Nat. Electron. 2023. Two devices are programmed as Vasilopoulos et al., TED 2023, and here are one cell.
+    `g_max`, `programming_std` and `t0_s` are those of `n_devices` unless stated. Coefficients of `HermesNoiseModel` in
+    IBM aihwkit; chip: Khaddam-Aljameh et al., JSSC 2022, and Le Gallo et al., Nat. Electron. 2023. Two devices are
+    programmed as Vasilopoulos et al., TED 2023, and here are one cell. Raises ValueError for another number of devices.
     """
 
     n_devices: int = static(2)
+    g_max: Level = UNSET
+    programming_std: tuple[Level, ...] = (UNSET,)
+    t0_s: Level = UNSET
+    read_s: Level = 512e-9
     source: str = static("Le Gallo et al., Nat. Electron. 2023; coefficients of IBM aihwkit HermesNoiseModel")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_devices, bool) or self.n_devices not in BY_DEVICES:
+            raise ValueError(f"n_devices must be 1 or 2, got {self.n_devices!r}")
+        chosen = BY_DEVICES[self.n_devices]
+        for name, value in (
+            ("g_max", chosen.g_max_us * 1e-6),
+            ("programming_std", tuple(c / chosen.g_max_us for c in chosen.programming_us)),
+            ("t0_s", chosen.t0_s),
+        ):
+            given = getattr(self, name)
+            if given is UNSET or (isinstance(given, tuple) and len(given) == 1 and given[0] is UNSET):
+                object.__setattr__(self, name, value)
 
     def drift_moments(self, g: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         """Mean and spread of the drift exponent, of which the mean is the same for one device and for two."""
@@ -57,21 +94,7 @@ def hermes(n_devices: int = 2) -> Hermes:
     2.16310839 g² + 0.68841818 g³ for one. Silicon, as fitted in IBM aihwkit `HermesNoiseModel`. Raises ValueError for
     another number of devices.
     """
-    if n_devices == 2:
-        g_max, t0_s = 20.7, 300.0
-        coefficients = (0.16603222, 4.71806468, -8.48101252, 4.68961419)
-    elif n_devices == 1:
-        g_max, t0_s = 10.35, 200.0
-        coefficients = (0.15781817, 2.32443916, -2.16310839, 0.68841818)
-    else:
-        raise ValueError(f"n_devices must be 1 or 2, got {n_devices}")
-    return Hermes(
-        g_max=g_max * 1e-6,
-        programming_std=tuple(c / g_max for c in coefficients),
-        t0_s=t0_s,
-        read_s=512e-9,
-        n_devices=n_devices,
-    )
+    return Hermes(n_devices=n_devices)
 
 
 def hermes_one() -> Hermes:
