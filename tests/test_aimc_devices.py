@@ -4,6 +4,7 @@ Sampled means and standard deviations lie within 5 standard errors of the moment
 the standard error of a variance comes from the sample's fourth moment.
 """
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from scipy import integrate, special
 from aimc.devices import (
     DEVICES,
     PCM,
+    Hermes,
     NeuRRAM,
     capacitor,
     cmo,
@@ -222,7 +224,8 @@ def gain_cell_law(g, t, power):
 
     def read(x):
         charge = f((y0 + thermal * x) * np.exp(-t / 5e-3))
-        return rectified((charge - low) / (high - low), 0.01 * abs(charge) / (high - low), power)
+        mean, std = (charge - low) / (high - low), 0.01 * charge / (high - low)
+        return mean if power == 1 else mean**2 + std**2
 
     return expect(read)
 
@@ -385,6 +388,20 @@ def test_cells_that_were_never_aged_store_no_noise():
     cells = pcm().write(KEY, jnp.ones((4, 5)))
     assert cells.noise is None
     assert pcm().age(KEY, cells, 0.0, 1.0).noise.shape == (4, 5, 15)
+
+
+@pytest.mark.parametrize(("n_devices", "g_max", "t0"), [(1, 10.35e-6, 200.0), (2, 20.7e-6, 300.0)])
+def test_a_hermes_cell_built_directly_has_the_constants_of_its_number_of_devices(n_devices, g_max, t0):
+    direct = Hermes(n_devices=n_devices)
+    assert direct == hermes(n_devices)
+    assert (direct.g_max, direct.t0_s, direct.read_s) == (pytest.approx(g_max), t0, 512e-9)
+    assert Hermes() == hermes(2)
+    mine = Hermes(n_devices=n_devices, t0_s=7.0, programming_std=(0.0,))
+    assert (mine.t0_s, mine.programming_std, mine.g_max) == (7.0, (0.0,), direct.g_max)
+    again = jax.tree.map(lambda level: level, direct)
+    assert again == direct
+    traced = jax.jit(lambda device: device.t0_s)(replace(direct, t0_s=jnp.float32(3.0)))
+    assert traced == 3.0
 
 
 # --- 1/f noise -----------------------------------------------------------------------------------------------------
@@ -603,6 +620,25 @@ def test_the_gain_cell_multiplies_by_the_cubic_of_its_voltage():
             assert round(np.abs(expected - g).max(), 2) == 0.10
 
 
+def test_opposite_weights_in_gain_cells_are_mirror_images():
+    """±w as g = (1 ± w)/2, w from 0 to 1: what is left of their sum after noise has a mean of zero, |z| < 5, and one
+    cell's mismatch moves both ends outwards alike, by f(±0.45)."""
+    w = jnp.linspace(0.0, 1.0, 5)
+    device = gain_cell()
+    keys = jax.random.split(KEY)
+    up, down = (aged(key, device, g, 0.0) for key, g in zip(keys, (0.5 * (1.0 + w), 0.5 * (1.0 - w)), strict=True))
+    left = np.float64(up) + np.float64(down) - 1.0
+    # Second order in kT/C: f''/2 kT/C of the range, 1e-6 at most.
+    assert np.all(np.abs(left.mean(0)) < 5 * left.std(0) / np.sqrt(N) + 1e-6)
+    for g, mirrored in ((up, down), (down, up)):
+        assert abs(np.mean(g[:, -1] > 1) - np.mean(mirrored[:, -1] < 0)) < 5 * np.sqrt(0.5 / N)
+    still = gain_cell(capacitance_f=1.0)
+    full, empty = (still.conductance(still.write(KEY, jnp.full(1000, g)), 0.0) for g in (1.0, 0.0))
+    f = np.polynomial.Polynomial([0.52136, 13.61226, -2.62045, 46.05484])
+    assert np.allclose((full - 1.0) * f(-0.45), empty * f(0.45), atol=1e-5)
+    assert empty.min() < -0.01
+
+
 def test_the_leak_of_the_gain_cell_is_that_of_6250_tokens():
     """1024 tokens of 0.8 µs leave 0.849 of the voltage (Leroux et al. 2025)."""
     assert round(float(np.exp(-1024 * 0.8e-6 / float(gain_cell().tau_s))), 3) == 0.849
@@ -619,7 +655,7 @@ def test_what_was_written_stays_and_only_a_read_is_fresh(name):
     cells = device.age(KEY, device.write(KEY, jnp.linspace(float(device.g_min), 1.0, 64)), 0.0, 2.0)
     first, second = device.conductance(cells, 2.0), device.conductance(cells, 2.0)
     assert np.array_equal(first, second)
-    assert first.min() >= 0
+    assert first.min() >= 0 or name == "gain_cell"  # whose 0 is full negative current
     variance = device.read_variance(first, 2.0)
     assert variance is None or (np.all(np.isfinite(variance)) and np.min(variance) >= 0)
     assert device.evidence in ("silicon", "SPICE", "projection", "assumption")
@@ -658,6 +694,8 @@ def test_a_sweep_over_a_level_and_over_time_is_one_program():
         (lambda: capacitor(rest=2.0), "rest must be a fraction of the swing"),
         (lambda: gain_cell(tau_s=float("nan")), "tau_s must be positive"),
         (lambda: hermes(3), "n_devices must be 1 or 2, got 3"),
+        (lambda: Hermes(n_devices=3), "n_devices must be 1 or 2, got 3"),
+        (lambda: Hermes(n_devices=True), "n_devices must be 1 or 2, got True"),
         (lambda: taox(capture_s=0.0), "capture_s must be positive"),
         (lambda: taox(g_min=1.0), "g_min must be at least 0 and below g_max"),
         (lambda: taox(start=1.5), "start must be a probability"),

@@ -22,13 +22,14 @@ HIGHEST = sum(c * HALF**k for k, c in enumerate(CUBIC))
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class GainCell(Device):
-    """A gain cell that stores V in [0, 0.9] V: g(t) = max((gain f(y(t)) − f(−0.45))/(f(0.45) − f(−0.45)), 0).
+    """A gain cell that stores V in [0, 0.9] V: g(t) = (gain f(y(t)) − f(−0.45))/(f(0.45) − f(−0.45)).
 
     f(y) = 0.52136 + 13.61226 y − 2.62045 y² + 46.05484 y³, y = V − 0.45 V, rises from −10.33 to 10.31: a signed weight
-    from one cell, with zero near the middle of the range. y leaks to zero, y(t) = y(0) exp(−t/τ), so that the cell goes
-    to f(0), not to no current. Writing leaves the thermal noise √(kT/C) on V; the gain 1 + `mismatch` ξ of the current
-    stays until the next write. `predistorted`: V is chosen so that the fresh cell conducts its target; otherwise V is
-    linear in the target, as in the paper, and the fresh cell is off by up to 10 % of the range.
+    from one cell, with zero near the middle of the range. g = 0 is full negative current, not none, so nothing stops
+    there: noise carries cells below it as it carries others above 1. y leaks to zero, y(t) = y(0) exp(−t/τ), so that
+    the cell goes to f(0), not to no current. Writing leaves the thermal noise √(kT/C) on V; the gain 1 + `mismatch` ξ
+    of the current stays until the next write. `predistorted`: V is chosen so that the fresh cell conducts its target;
+    otherwise V is linear in the target, as in the paper, and the fresh cell is off by up to 10 % of the range.
     """
 
     thermal_v: Level = 0.0
@@ -46,7 +47,7 @@ class GainCell(Device):
 
     def conductance(self, cells: CapacitorCells, elapsed: Level) -> Float[Array, "*shape"]:
         charge = cells.gain * polynomial(CUBIC, cells.voltage * jnp.exp(-elapsed / self.tau_s))
-        return jnp.maximum((charge - LOWEST) / (HIGHEST - LOWEST), 0.0)
+        return (charge - LOWEST) / (HIGHEST - LOWEST)
 
 
 def invert(g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
