@@ -111,9 +111,12 @@ def _presets(options: Presets) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("array", "tile", "largest conductance", "what it is and where its numbers come from", show_lines=True)
+    table = Table(
+        "array", "tile", "cells up to", "evidence", "what it is and where its numbers come from", show_lines=True
+    )
     for name, (spec, about) in arrays.items():
-        table.add_row(name, f"{spec.rows} × {spec.cols}", f"{float(spec.device.g_max) * 1e6:g} µS", about)
+        evidence = f"cells: {spec.device.evidence}\nreadout: {spec.readout.evidence}"
+        table.add_row(name, f"{spec.rows} × {spec.cols}", f"{float(spec.device.g_max) * 1e6:g} µS", evidence, about)
     Console().print(table)
 
 
@@ -182,6 +185,8 @@ def _axes(vary: Sequence[str]) -> dict[str, list[float]]:
     axes: dict[str, list[float]] = {}
     for one in vary:
         name, _, values = one.partition("=")
+        if name in axes:
+            raise ValueError(f"--vary names {name} twice; give all its values at once")
         try:
             axes[name] = [float(value) for value in values.split(",")]
         except ValueError:
@@ -195,6 +200,11 @@ def _vary(options: Sweep) -> None:
     check_seed(options.seed)
     if options.array is None or not options.vary:
         raise ValueError("--vary needs --array, and --array needs --vary; `aimc presets` lists the arrays")
+    plain = Sweep()
+    for name in ("read_noise", "adc_bits", "train_noise", "write_noise"):
+        if getattr(options, name) != getattr(plain, name):
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} describes a plain array; with --array vary a field of it (--vary)")
     import jax
     from rich.console import Console
     from rich.table import Table

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,8 +16,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from aimc import sweep
 from aimc.devices.base import Level
+from aimc.faults import Faults
 from aimc.nn.convert import convert, deploy, grow_old
 from aimc.spec import CrossbarSpec, check_level, crossbar, levels, numeric_fields, with_field, with_levels
+from aimc.wiring import Wiring
 
 if TYPE_CHECKING:
     import xarray
@@ -193,12 +196,20 @@ def array_sweep(
 
     Raises ValueError for fields the array does not have as numbers and for counts that cannot exist.
     """
+    for part, kind in (("faults", Faults), ("wiring", Wiring)):
+        if getattr(spec, part) is None and any(field.startswith(part + ".") for field in axes):
+            spec = replace(spec, **{part: kind()})  # a field of it asks for it
     known = numeric_fields(spec) | {"time_s": 0.0}
     for field in axes:
         if field not in known:
             raise ValueError(f"{name} has no numeric field {field!r}; it has {', '.join(known)}")
-        for value in axes[field] if field == "time_s" else ():
-            check_level(value, "time_s")
+        for value in axes[field]:
+            if field.endswith("n_levels"):
+                check_level(value, field, least=3.0)
+            elif field.endswith("full_scale"):
+                check_level(value, field, strictly=True)
+            elif "device." not in field:  # coefficients of a device may have any sign
+                check_level(value, field)
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
     digits = load() if data is None else data

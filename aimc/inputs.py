@@ -42,6 +42,8 @@ class Inputs:
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
             raise ValueError(f"inputs.encoding must be one of {', '.join(ENCODINGS)}, got {self.encoding!r}")
+        if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 2 <= self.bits <= 16:
+            raise ValueError(f"inputs.bits must be a whole number of bits from 2 to 16, got {self.bits!r}")
         if self.encoding == "bit_serial":
             if self.n_levels is None:
                 raise ValueError("inputs.encoding='bit_serial' sends digits, so inputs.n_levels must not be None")

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from aimc.inputs import Inputs, drive, noise_weight, plane_weights
 from aimc.mapping import less_reference, to_tiles
 from aimc.noise import normal
-from aimc.program import State, conductances, program
+from aimc.program import State, conductances, program, read_variances
 from aimc.readout.base import Readout
 from aimc.spec import CrossbarSpec
 from aimc.wiring import Circuits, circuits, currents, exact_variance
@@ -53,8 +53,8 @@ def column_sums(
     """What the readouts are given, tile by tile, in fully-on cells at full input, noise included: what their range is
     calibrated on.
 
-    Slices are columns side by side; bit planes, where there are several, are an axis after the tiles. key is consumed as
-    by `mvm`.
+    Slices are columns side by side; bit planes, where there are several, are an axis after the tiles. key is
+    consumed as by `mvm`.
     """
     bare = state._replace(spec=replace(state.spec, readout=Readout(noise=state.spec.readout.noise)), errors=None)
     slow_key, read_key, input_key = jax.random.split(key, 3)
@@ -106,7 +106,8 @@ def _digital_offset(known: Array, state: State) -> Array | float:
 
 
 def _disturb(key: Key[Array, ""], state: State) -> tuple[State, tuple[Array, ...]]:
-    """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call. Also the draws."""
+    """Add the noise that is slower than a call: one draw per cell, shared by all vectors of the call. Also the
+    draws."""
     spec = state.spec
     if spec.device.slow_std(jnp.zeros(1), state.elapsed) is None:
         return state, ()
@@ -202,10 +203,9 @@ def _exact_noise(x: Array, cells: tuple, state: State) -> tuple[Array | None, Ar
     spec, n_slices = state.spec, len(state.scale)
     assert spec.wiring is not None
     own_noise = None if spec.readout.noise is None else jnp.asarray(spec.readout.noise) ** 2
-    spread = [spec.device.read_variance(side, state.elapsed) for side in cells]
-    if any(v is None for v in spread):
+    spread = read_variances(cells, state)
+    if not spread:
         return own_noise, None
-    spread = [jnp.broadcast_to(v, side.shape) for v, side in zip(spread, cells, strict=True)]
     laid_out = [_one_tile(s[0], s[1] if len(s) > 1 else None, state) for s in (cells, spread)]
     n_out = state.g.shape[-1] // n_slices
     noise, common = exact_variance(x, laid_out[0], laid_out[1].g, spec.wiring, spec.device.g_max, n_out, n_slices)

@@ -14,9 +14,9 @@ def read_power(state: State, x: Float[Array, "*batch n_in"], *, v_read: float = 
     """Watt that the drivers put into all cells and wires while the vectors x are read, one number a vector.
 
     Σ v_i I_i over all driven rows of all tiles, slices and sides, every row at v_read volt for a full input (with
-    wires, at the wiring's own `v_read`): exact for ohmic cells, from the circuit's solution where there are wires. Times
-    the read time it is the energy of a read; bit planes are added up. Noise is left out. Converters, which usually
-    take more, are counted by `aimc.counts.read_counts`. Raises ValueError for cells that are not resistors.
+    wires, at the wiring's own `v_read`): exact for ohmic cells, from the circuit's solution where there are wires.
+    Times the read time it is the energy of a read; bit planes are added up. Noise is left out. Converters, which
+    usually take more, are counted by `aimc.counts.read_counts`. Raises ValueError for cells that are not resistors.
     """
     spec = state.spec
     if spec.mapping.encoding == "signed_cell" or (spec.wiring is not None and spec.wiring.law != "ohmic"):
@@ -45,7 +45,8 @@ def settling_time(state: State, *, c_wire: float, fraction: float = 0.01) -> Flo
     """Seconds until the slowest column is within `fraction` of its final current, all rows stepped at once.
 
     Elmore's estimate ln(1/fraction) T for `c_wire` farad at every node (24 % pessimistic in the transient it was
-    compared with, see docs/wires.md). Raises ValueError for an array without wiring, whose lines have nothing to settle.
+    compared with, see docs/wires.md). Raises ValueError for an array without wiring, whose lines have nothing to
+    settle.
     """
     if state.spec.wiring is None:
         raise ValueError("wiring must be given for lines to take time to settle, got None")

@@ -1,5 +1,6 @@
 """Writing weights into an array: drawn once, frozen until the next write."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from aimc.mapping import (
     less_reference,
     to_tiles,
 )
-from aimc.spec import CrossbarSpec
+from aimc.spec import CrossbarSpec, check_range
 from aimc.verify import write
 from aimc.wiring import FoldedNoise, circuits, fold, fold_noise
 
@@ -35,10 +36,11 @@ class State(NamedTuple):
     """A programmed array; a column is one output of one slice, slices in turn: column = slice · n_out + output.
 
     `g` is what a noiseless read multiplies by, in fully-on cells, wires folded in where there are any; gradients pass
-    through it to the weights that were programmed. `sides` are the cells behind it: pairs, or cells and dummy columns. `read_variance`, the variance of one
-    g in one read, is cached for the output path with the shape of `g` (in bfloat16 where there is one tile: an error
-    of at most 2⁻⁷ in an output's variance, far less on average); it is one number a tile, (n_tiles, 1, 1), where it
-    does not depend on the conductance, and absent where there is none. `shared_variance` is that of dummy columns.
+    through it to the weights that were programmed. `sides` are the cells behind it: pairs, or cells and dummy
+    columns. `read_variance`, the variance of one g in one read, is cached for the output path with the shape of `g`
+    (in bfloat16 where there is one tile: an error of at most 2⁻⁷ in an output's variance, far less on average); it
+    is one number a tile, (n_tiles, 1, 1), where it does not depend on the conductance, and absent where there is
+    none. `shared_variance` is that of dummy columns.
     """
 
     g: Float[Array, "n_tiles n_row n_column"]
@@ -82,6 +84,7 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
             f"of {w.shape[0]} inputs on rows={spec.rows} cannot be added up behind it; use rows of at least "
             f"{w.shape[0]}"
         )
+    check_range(spec)
     plus_key, minus_key, readout_key, fault_key = jax.random.split(key, 4)
     tiles = to_tiles(w, spec.rows)
     target = jax.lax.stop_gradient(tiles)
@@ -147,23 +150,37 @@ def _settle_wires(state: State, is_fresh: bool) -> State:
         sides = [jax.lax.stop_gradient(found - target) + target for found, target in zip(sides, asked, strict=True)]
     n_out = state.g.shape[-1] // n_slices
 
+    wiring = spec.wiring
+
     def laid_out(own: Array, reference: Array | None) -> Any:
-        return circuits(own, reference, spec.wiring, mapping.encoding, spec.cols, n_slices)
+        return circuits(own, reference, wiring, mapping.encoding, spec.cols, n_slices)
 
     cells = laid_out(sides[0], sides[1] if len(sides) > 1 else None)
     g = fold(cells, spec.wiring, device.g_max, n_out, n_slices) if spec.wiring.law == "ohmic" else state.g
     if not is_fresh:
         g = state.g + jax.lax.stop_gradient(g - state.g)
     state = state._replace(g=g)
-    variances = [device.read_variance(jax.lax.stop_gradient(side), state.elapsed) for side in sides]
-    if spec.read_path == "device" or spec.wiring.noise == "exact" or any(v is None for v in variances):
+    if spec.read_path == "device" or spec.wiring.noise == "exact":
         return state
-    full = [jnp.broadcast_to(v, side.shape) for v, side in zip(variances, sides, strict=True)]
+    full = read_variances([jax.lax.stop_gradient(side) for side in sides], state)
+    if not full:
+        return state
     spread = laid_out(full[0], full[1] if len(full) > 1 else None).g
     noise: FoldedNoise = fold_noise(cells, spread, spec.wiring, device.g_max, n_out, n_slices)
     diagonal = noise.diagonal.astype(jnp.bfloat16 if g.shape[0] == 1 else jnp.float32)
-    correlated = None if noise.correction is None else (noise.correction, noise.sign)
+    correlated = None if noise.correction is None or noise.sign is None else (noise.correction, noise.sign)
     return state._replace(read_variance=diagonal, shared_variance=noise.shared, correlated=correlated)
+
+
+def read_variances(sides: Sequence[Array], state: State) -> list[Array]:
+    """Variance of a read of every cell of the sides, whose conductances are given; empty where reads have no noise."""
+    found = []
+    for side in sides:
+        variance = state.spec.device.read_variance(side, state.elapsed)
+        if variance is None:
+            return []
+        found.append(jnp.broadcast_to(variance, side.shape))
+    return found
 
 
 def _conductance(side: Side, elapsed: Level, spec: CrossbarSpec) -> Array:
@@ -200,7 +217,7 @@ def _write_remainders(
 ) -> tuple[tuple[Side, ...], Float[Array, "n_slices _"], tuple[Array, Array]]:
     """Slice after slice, each holding what those before it missed, enlarged to the full range (Song et al. 2024).
 
-    The range is four standard deviations of what is left, by its median, or its largest entry if that is less: a stuck
+    The range is the largest entry of what is left, but no more than eight standard deviations by its median: a stuck
     cell leaves a remainder that no later slice could hold, and must not widen their range. The read-back is noiseless:
     verifying reads can be averaged for as long as it takes.
     """
@@ -229,7 +246,7 @@ def _robust_scale(remainder: Array, n_in: int, spec: CrossbarSpec) -> Array:
     left = jnp.abs(remainder.reshape(-1, remainder.shape[-1])[:n_in])  # without the rows that are filled up
     largest = column_scale(left, spec.mapping.scaling)
     middle = jnp.median(left, axis=0) if spec.mapping.scaling == "column" else jnp.median(left).reshape(1)
-    wanted = 4.0 * 1.4826 * middle  # a median of |r| is σ/1.4826 for a Gaussian
+    wanted = 8.0 * 1.4826 * middle  # a median of |r| is σ/1.4826 for a Gaussian
     return jnp.where(wanted > 0, jnp.minimum(largest, wanted), largest)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, is_dataclass, replace
 from math import isfinite
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -17,8 +17,28 @@ from aimc.readout.base import Readout
 from aimc.verify import WriteVerify
 from aimc.wiring import Wiring
 
+# Loose at run time, as `Level` is: jax puts placeholders in place of data.
+if TYPE_CHECKING:
+    OptionalVerify = WriteVerify | None
+    OptionalFaults = Faults | None
+    OptionalWiring = Wiring | None
+else:
+    OptionalVerify = OptionalFaults = OptionalWiring = Any
+
 READ_PATHS = ("output", "device")
 BACKWARDS = ("exact", "array")
+ABSENT_LEVELS = (
+    "noise",
+    "gain_std",
+    "offset_std",
+    "inl_rms",
+    "capacitor_mismatch",
+    "mismatch_std",
+    "decision_noise",
+    "jitter",
+    "match_width",
+)
+"""Levels that may be None, for something that does not exist; setting one makes it exist."""
 
 
 @jax.tree_util.register_dataclass
@@ -44,15 +64,15 @@ class CrossbarSpec:
     mapping: Mapping = field(default=Mapping(), metadata={"static": True})
     inputs: Inputs = field(default_factory=Inputs)
     device: Device = field(default_factory=ideal)
-    verify: WriteVerify | None = None
-    faults: Faults | None = None
-    wiring: Wiring | None = None
+    verify: OptionalVerify = None
+    faults: OptionalFaults = None
+    wiring: OptionalWiring = None
     readout: Readout = field(default_factory=UniformADC)
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of lines, at least 1, got {value!r}")
         for name, allowed in (("read_path", READ_PATHS), ("backward", BACKWARDS)):
             if getattr(self, name) not in allowed:
@@ -88,12 +108,17 @@ def _check_backward(spec: CrossbarSpec) -> None:
         (mapping.scaling != "tensor", f"mapping.scaling={mapping.scaling!r}"),
         (not mapping.encoding.endswith("sided"), f"mapping.encoding={mapping.encoding!r}"),
         (spec.inputs.encoding != "amplitude", f"inputs.encoding={spec.inputs.encoding!r}"),
+        (_has_columns(spec.readout), "a readout with levels of its own for every column"),
     ):
         if found:
             raise ValueError(
                 "backward='array' drives the columns of one array of pairs with one scale by amplitudes, so "
                 f"{what} cannot go with it; use backward='exact'"
             )
+
+
+def _has_columns(readout: Any) -> bool:
+    return any(getattr(leaf, "ndim", 0) > 0 for leaf in jax.tree.leaves(readout))
 
 
 def _check_readout(spec: CrossbarSpec) -> None:
@@ -104,7 +129,6 @@ def _check_readout(spec: CrossbarSpec) -> None:
         (mapping.n_slices > 1, f"mapping.n_slices={mapping.n_slices} cannot be added up behind it"),
         (spec.inputs.encoding == "bit_serial", "inputs.encoding='bit_serial' cannot be added up behind it"),
         (mapping.encoding == "offset_digital", "mapping.encoding='offset_digital' cannot be subtracted behind it"),
-        (spec.inputs.range is None, "inputs.range=None, a scale for every vector, cannot be undone behind it"),
         (spec.backward == "array", "backward='array' cannot read backwards through it"),
     ):
         if found:
@@ -112,7 +136,7 @@ def _check_readout(spec: CrossbarSpec) -> None:
 
 
 def _check_wiring(spec: CrossbarSpec) -> None:
-    if spec.wiring is None:
+    if not isinstance(spec.wiring, Wiring):
         return
     wiring, encoding = spec.wiring, spec.mapping.encoding
     if wiring.law != "ohmic" and spec.read_path == "output":
@@ -133,8 +157,18 @@ def _check_wiring(spec: CrossbarSpec) -> None:
         )
     if spec.inputs.encoding == "pulse_width" and (wiring.noise != "diagonal" or spec.read_path == "device"):
         raise ValueError(
-            "inputs.encoding='pulse_width' changes which rows are driven during a read, so through wiring its noise has "
-            "only wiring.noise='diagonal' on read_path='output'"
+            "inputs.encoding='pulse_width' changes which rows are driven during a read, so through wiring its noise "
+            "has only wiring.noise='diagonal' on read_path='output'"
+        )
+
+
+def check_range(spec: CrossbarSpec) -> None:
+    """Raise ValueError for a readout that is given no fixed range though it needs one. Not part of the constructor,
+    which jax also calls with other things than numbers in place of data."""
+    if spec.inputs.range is None and not spec.readout.is_linear:
+        raise ValueError(
+            f"readout={type(spec.readout).__name__} gives a function that is not proportional to the sum, so "
+            "inputs.range=None, a scale for every vector, cannot be undone behind it"
         )
 
 
@@ -150,6 +184,8 @@ def levels(bits: int | None, name: str = "bits") -> float | None:
 def check_level(value: Level, name: str, *, least: float = 0.0, strictly: bool = False) -> float:
     """The value itself, if it is a finite number of at least `least` (or above it). Raises ValueError naming the
     field."""
+    if not isinstance(value, Number) and getattr(value, "ndim", 1) != 0:
+        raise ValueError(f"{name} must be one number, got {value!r}")
     if not isfinite(value) or value < least or (strictly and value == least):
         raise ValueError(
             f"{name} must be a finite number {'above' if strictly else 'of at least'} {least:g}, got {value}"
@@ -190,6 +226,16 @@ def crossbar(
 
     Raises ValueError naming the field, what came and what is allowed.
     """
+    for name, part, kind in (
+        ("device", device, Device),
+        ("mapping", mapping, Mapping),
+        ("verify", verify, WriteVerify),
+        ("faults", faults, Faults),
+        ("wiring", wiring, Wiring),
+        ("readout", readout, Readout),
+    ):
+        if part is not None and not isinstance(part, kind):
+            raise ValueError(f"{name} must be a {kind.__name__} such as aimc.{kind.__name__}(...), got {part!r}")
     write, read = check_level(write_noise, "write_noise"), check_level(read_noise, "read_noise")
     if device is None:
         device = Gaussian(
@@ -217,6 +263,8 @@ def crossbar(
         check_level(verify.acceptance, "verify.acceptance", strictly=True)
         check_level(verify.read_std, "verify.read_std")
     if faults is not None:
+        for name in ("g_off", "g_on"):
+            check_level(getattr(faults, name), f"faults.{name}")
         stuck = [check_level(getattr(faults, name), f"faults.{name}") for name in ("stuck_off", "stuck_on")]
         if sum(stuck) > 1:
             raise ValueError(
@@ -227,7 +275,7 @@ def crossbar(
             check_level(getattr(wiring, name), f"wiring.{name}")
     if input_encoding == "bit_serial" and dac_bits is None:
         raise ValueError("input_encoding='bit_serial' sends digits, so dac_bits must be a number of bits, got None")
-    return CrossbarSpec(
+    spec = CrossbarSpec(
         rows=rows,
         cols=cols,
         read_path=read_path,
@@ -247,6 +295,8 @@ def crossbar(
         wiring=wiring,
         readout=readout,
     )
+    check_range(spec)
+    return spec
 
 
 def with_levels(
@@ -290,7 +340,10 @@ def with_field(spec: Any, path: str, value: Any) -> Any:
 
 
 def numeric_fields(spec: Any, prefix: str = "") -> dict[str, float]:
-    """Every number of the spec that is data, by its path: what `with_field` can sweep without compiling again."""
+    """Every number of the spec that is data, by its path: what `with_field` can sweep without compiling again.
+
+    A level that is None, noise that does not exist, is listed as 0; setting it makes the noise exist.
+    """
     if isinstance(spec, Number) and not isinstance(spec, bool):
         return {prefix: float(spec)}  # ty: ignore
     if isinstance(spec, tuple) and not hasattr(spec, "_fields"):
@@ -301,7 +354,8 @@ def numeric_fields(spec: Any, prefix: str = "") -> dict[str, float]:
         parts = {name: getattr(spec, name) for name in _field_names(spec) if not _is_static(spec, name)}
     found = {}
     for name, part in parts.items():
-        found |= numeric_fields(part, f"{prefix}.{name}" if prefix else name)
+        path = f"{prefix}.{name}" if prefix else name
+        found |= {path: 0.0} if part is None and name in ABSENT_LEVELS else numeric_fields(part, path)
     return found
 
 

@@ -1,7 +1,7 @@
 """An array with wires: its cells as the circuits they really are, and what those circuits multiply by.
 
-The bridge from mapped cells (`aimc.program`) to circuits (`aimc.wires`): which cells share wires, where they are driven,
-and the matrix that a read then multiplies by.
+The bridge from mapped cells (`aimc.program`) to circuits (`aimc.wires`): which cells share wires, where they are
+driven, and the matrix that a read then multiplies by.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ LAWS = ("ohmic", "sinh", "oxram_milo")
 class Wiring:
     """Resistances in ohm, and how cells hang on the lines (topology: `aimc.wires.lines`).
 
-    A tile is as wide as its fullest block of columns, at most `cols`. `layout`: "interleaved" puts both cells of a pair on one array,
-    on neighbouring rows driven with +v and −v; "separate" gives G⁺ and G⁻ an array each. `drive`: rows driven from the
-    "left" or from "both" ends. A dummy column is the last of its tile.
+    A tile is as wide as its fullest block of columns, at most `cols`. `layout`: "interleaved" puts both cells of a
+    pair on one array, on neighbouring rows driven with +v and −v; "separate" gives G⁺ and G⁻ an array each. `drive`:
+    rows driven from the "left" or from "both" ends. A dummy column is the last of its tile.
 
     `noise`: what the output path makes of read noise (`aimc.wires.fold_noise`). "diagonal" costs nothing extra and is
     right on average for inputs of both signs; "reference" also keeps what adds up along equal inputs, for two more

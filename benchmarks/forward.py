@@ -34,7 +34,7 @@ class Variant(NamedTuple):
 
 def variants(n: int) -> list[Variant]:
     def array(**kwargs: Any) -> aimc.CrossbarSpec:
-        return aimc.crossbar(**({"rows": n, "cols": n} | kwargs))
+        return aimc.crossbar(rows=n, cols=n, **kwargs)
 
     small = n == 512
     devices = {"NeuRRAM": aimc.devices.neurram(), "HERMES": aimc.devices.hermes()}
@@ -104,8 +104,8 @@ if __name__ == "__main__":
               "state / weights"]  # fmt: skip
     text = (
         "8-bit inputs and outputs. One tile holds all rows unless said otherwise; slices and bit planes are compared "
-        "with the product they stand for (4 times the columns, 7 times the vectors). Bound: an input pass, an output pass "
-        "and one random normal an output beside the product; read noise adds a second product, in bfloat16. Keys: the "
+        "with the product they stand for (4 times the columns, 7 times the vectors). Bound: an input pass, an output "
+        "pass and one random normal an output beside the product; read noise adds a second product, in bfloat16. Keys: the "
         "default Threefry, or `aimc.noise.HASH`.\n\n" + table(header, rows)
     )
     record("Noisy product against plain product", text, write="--write" in sys.argv)

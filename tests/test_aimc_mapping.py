@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ import aimc
 from aimc import Mapping
 from aimc.devices import Gaussian
 from aimc.mapping import digit_weights, digits
+from aimc.readout import CAM, UniformADC
 
 KEY = jax.random.key(11)
 RNG = np.random.default_rng(0)
@@ -48,6 +50,12 @@ def test_without_noise_every_layout_multiplies(mapping):
         np.testing.assert_allclose(y, EXACT, atol=4e-5)
     gradient = jax.grad(lambda w: jnp.sum(aimc.analog_matmul(KEY, X, w, _plain(rows=7, mapping=mapping))))(W)
     np.testing.assert_allclose(gradient, jnp.broadcast_to(X.sum(0)[:, None], W.shape), rtol=1e-4, atol=1e-5)
+
+
+def test_bits_in_series_pass_the_gradient_to_the_inputs():
+    state = aimc.program(KEY, W, _plain(rows=7, dac_bits=6, input_encoding="bit_serial"))
+    gradient = jax.grad(lambda x: jnp.sum(aimc.mvm(KEY, x, state)))(X)
+    np.testing.assert_allclose(gradient, jnp.broadcast_to(W.sum(1), X.shape), rtol=1e-5, atol=1e-5)
 
 
 def _spread_of_w(mapping: Mapping, device: Gaussian, w: np.ndarray) -> np.ndarray:
@@ -349,6 +357,21 @@ def test_zero_conductance_and_one_row_arrays_work_in_every_layout():
         (
             lambda: aimc.crossbar(input_encoding="pulse_width", read_path="device", clip_reads=True),
             "clip_reads=True .* inputs.encoding='pulse_width'",
+        ),
+        (lambda: aimc.Inputs(encoding="bit_serial", bits=1), "inputs.bits must be a whole number of bits from 2 to 16"),
+        (
+            lambda: aimc.crossbar(backward="array", readout=UniformADC(full_scale=jnp.ones(5))),
+            "backward='array' .* a readout with levels of its own for every column",
+        ),
+        (
+            lambda: aimc.crossbar(readout=CAM(function=jnp.tanh)),
+            "readout=CAM gives a function .* inputs.range=None",
+        ),
+        (
+            lambda: aimc.AnalogLinear(
+                4, 3, aimc.crossbar(readout=CAM(function=jnp.tanh), input_range=1.0), rngs=nnx.Rngs(0)
+            ),
+            "readout=CAM gives a function of the sum, .* use_bias=False",
         ),
         (lambda: aimc.crossbar(readout=aimc.Readout(), adc_bits=6), "adc_bits, adc_range and output_noise describe"),
     ],

@@ -226,3 +226,116 @@ def test_wrong_input_gets_one_sentence(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_stuck_cells_of_the_two_sides_are_independent():
+    spec = _plain(faults=aimc.Faults(stuck_off=0.2, stuck_on=0.2))
+    plus, minus = (np.asarray(side.stuck, np.float64).ravel() for side in aimc.program(KEY, W, spec).sides)
+    assert abs(np.corrcoef(plus, minus)[0, 1]) * np.sqrt(plus.size) < 4.5
+
+
+def test_read_noise_is_that_of_the_cells_as_they_are_now():
+    """Variance of a read ∝ g² after drift, and of stuck cells at the conductance they are stuck at; |z| < 4.5."""
+    device = Proportional(mean=0.1, spread=0.0, read=0.05)
+    spec = _plain(device=device, faults=aimc.Faults(stuck_on=0.1))
+    fresh = aimc.program(KEY, W, spec)
+    x = jnp.eye(100)[:20]
+    for state in (fresh, aimc.age(KEY, fresh, 1e6)):
+        y = np.asarray(
+            jax.jit(lambda ks, s=state: jax.lax.map(lambda k: aimc.mvm(k, x, s), ks))(jax.random.split(KEY, 400))
+        )
+        plus, minus = (np.asarray(g[0], np.float64)[:20] for g in aimc.conductances(state))
+        law = 0.05**2 * (plus**2 + minus**2) * float(state.scale[0, 0]) ** 2
+        kept = law > 1e-12
+        ratio = (y.var(0, ddof=1) / np.where(kept, law, 1.0))[kept]
+        assert abs(ratio.mean() - 1) < 4.5 * np.sqrt(2 / (400 * ratio.size)) + 2e-3  # the second: bfloat16
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Proportional(Drifting):
+    """Drifting cells whose reads fluctuate in proportion."""
+
+    read: float = 0.05
+
+    def read_variance(self, g, elapsed):
+        return (self.read * g) ** 2
+
+
+@pytest.mark.parametrize("encoding", ["one_sided", "two_sided", "offset_column", "offset_digital", "signed_cell"])
+@pytest.mark.parametrize("scaling", ["tensor", "column"])
+def test_slices_of_remainders_hold_the_weights_they_were_given(encoding, scaling):
+    """Each slice of noisy writes comes closer, in every layout, and stuck cells do not undo that."""
+    spread = []
+    for n_slices in (1, 2, 3):
+        mapping = aimc.Mapping(encoding, scaling, n_slices=n_slices, residual=n_slices > 1)
+        state = aimc.program(KEY, W, _plain(mapping=mapping, device=Gaussian(programming_std=(0.02,))))
+        spread.append(float(jnp.std(aimc.mvm(KEY, jnp.eye(100), state) - W)))
+    # σ (cσ)^(K − 1), c the largest of 8,000 remainders in standard deviations; clipping at zero makes σ smaller.
+    assert spread[1] < 6 * spread[0] ** 2
+    assert spread[2] < 6 * spread[0] * spread[1]
+    if encoding == "offset_digital" and scaling == "tensor":
+        mapping = aimc.Mapping(encoding, scaling, n_slices=2, residual=True)
+        spec = _plain(mapping=mapping, device=Gaussian(programming_std=(0.02,)), faults=aimc.Faults(stuck_on=0.01))
+        errors = np.abs(np.asarray(aimc.mvm(KEY, jnp.eye(100), aimc.program(KEY, W, spec)) - W))
+        assert np.median(errors) < 8 * spread[0] ** 2
+
+
+def test_a_compensated_array_has_the_gradient_of_what_it_computes():
+    """Drift takes half of every weight, the gain gives it back: y((1 + e) w) = (1 + e) y(w), and the slope agrees."""
+    spec = _plain(device=Drifting(mean=0.05, spread=0.0))
+    error = jnp.asarray(np.random.default_rng(3).normal(size=(4, 80)), jnp.float32)
+
+    def through(w):
+        state = aimc.program(KEY, w, spec)
+        reference = aimc.drift_reference(KEY, state, X)
+        aged = aimc.compensate(KEY, aimc.age(KEY, state, 1e6), X, reference)
+        return jnp.sum(aimc.mvm(KEY, X, aged) * error)
+
+    np.testing.assert_allclose(jax.grad(through)(W), X.T @ error, rtol=1e-3, atol=1e-3)
+
+
+def test_slow_noise_clips_where_reads_clip():
+    """A cell at zero with slow noise σ reads σ/√(2π) on average, as it does with fresh noise."""
+    sigma, w = 0.05, jnp.eye(20, 4)
+    device = Gaussian(slow_std_of_g=(sigma,))
+    state = aimc.program(KEY, w, _plain(rows=20, cols=4, device=device, read_path="device", clip_reads=True))
+    x = jnp.ones((1, 20))
+    y = np.asarray(jax.jit(lambda ks: jax.lax.map(lambda k: aimc.mvm(k, x, state), ks))(jax.random.split(KEY, 4_000)))
+    expected = 1.0 - sigma / np.sqrt(2 * np.pi)
+    assert np.abs((y.mean(0) - expected) / (y.std(0) / np.sqrt(4_000))).max() < 4.5
+
+
+def test_a_programmed_array_survives_an_orbax_checkpoint(tmp_path):
+    import orbax.checkpoint as ocp
+
+    state = aimc.age(KEY, aimc.program(KEY, W, aimc.presets.pcm_hermes()), 10.0)
+    arrays = jax.tree.map(jnp.asarray, state)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "chip", arrays)
+        checkpointer.wait_until_finished()
+        again = checkpointer.restore(tmp_path / "chip", jax.tree.map(ocp.utils.to_shape_dtype_struct, arrays))
+    assert np.array_equal(aimc.mvm(KEY, X, again), aimc.mvm(KEY, X, state))
+
+
+def test_sums_before_the_readout_calibrate_its_range():
+    """They are what converters see: a tile's own sums, in fully-on cells; a range of the largest one clips nothing."""
+    spec = _plain(rows=30, dac_bits=None)
+    state = aimc.program(KEY, W, spec)
+    sums = aimc.column_sums(KEY, X, state)
+    assert sums.shape == (4, 4, 80)
+    total = (
+        np.asarray(sums, np.float64).sum(0) * float(state.scale[0, 0]) * np.abs(np.asarray(X)).max(-1, keepdims=True)
+    )
+    np.testing.assert_allclose(total, np.asarray(X, np.float64) @ np.asarray(W, np.float64), atol=1e-4)
+    from aimc.readout import UniformADC, calibrate
+
+    full_scale = float(calibrate(sums.reshape(-1, 80), method="percentile", percentile=100.0))
+    assert full_scale == pytest.approx(float(jnp.abs(sums).max()), rel=1e-5)
+    wide = aimc.program(KEY, W, _plain(rows=30, readout=UniformADC(full_scale=full_scale), adc_bits=8))
+    assert float(jnp.abs(aimc.mvm(KEY, X, wide) - X @ W).max()) < 0.1 * float(jnp.abs(X @ W).max())
+
+
+def test_whole_numbers_are_inputs_too():
+    state = aimc.program(KEY, W, _plain(input_range=0.5))
+    np.testing.assert_allclose(aimc.mvm(KEY, jnp.ones((2, 100)), state), jnp.ones((2, 100)) @ W, atol=1e-4)

@@ -34,8 +34,8 @@ class AnalogLinear(nnx.Module):
     def __init__(self, n_in: int, n_out: int, spec: CrossbarSpec, *, rngs: nnx.Rngs, use_bias: bool = True) -> None:
         if use_bias and not spec.readout.is_linear:
             raise ValueError(
-                f"readout={type(spec.readout).__name__} gives a function of the sum, in front of which the bias would have "
-                "to be added; use use_bias=False"
+                f"readout={type(spec.readout).__name__} gives a function of the sum, in front of which the bias would "
+                "have to be added; use use_bias=False"
             )
         self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (n_in, n_out), jnp.float32))
         self.bias = nnx.Param(jnp.zeros(n_out)) if use_bias else None
