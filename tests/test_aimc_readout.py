@@ -206,6 +206,22 @@ def test_a_ramp_is_shared_by_the_columns_of_a_tile_and_comparators_are_not():
     assert np.allclose(read(RampADC(), KEY, U), read(UniformADC(), KEY, U), atol=2e-7)
 
 
+def test_a_ramp_serves_only_as_many_columns_as_it_is_said_to():
+    """600 columns are three ramps of 256; every pair of ramps differs, in one tile and between tiles."""
+    inl = np.asarray(RampADC(inl_rms=0.05).fabricate(KEY, (2, 600)).inl)
+    assert inl.shape == (2, 600, INL_HARMONICS)
+    ramps = np.unique(inl.reshape(-1, INL_HARMONICS), axis=0)
+    assert len(ramps) == 6
+    for tile in inl:
+        changes = np.flatnonzero(np.any(tile[1:] != tile[:-1], axis=-1)) + 1
+        assert changes.tolist() == [256, 512]
+    few = np.asarray(RampADC(inl_rms=0.05, columns_per_ramp=3).fabricate(KEY, (1, 7)).inl)[0]
+    assert [len(np.unique(few[low:high], axis=0)) for low, high in ((0, 3), (3, 6), (6, 7), (0, 7))] == [1, 1, 1, 3]
+    for wrong in (0, -3, True):
+        with pytest.raises(ValueError, match="columns_per_ramp must be a whole number of at least 1"):
+            RampADC(columns_per_ramp=wrong)
+
+
 def test_gradients_pass_straight_through_inside_the_range_and_stop_outside():
     inside = np.abs(np.asarray(U)) < 1
     for readout in (UniformADC(), SARADC(), SARADC(capacitor_mismatch=0.1), RampADC()):
