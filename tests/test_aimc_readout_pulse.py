@@ -212,6 +212,15 @@ def test_residues_that_are_carried_lose_nothing_in_a_long_row_of_reads():
             assert ours[turn, column] == (fired if value > 0 else -fired)
 
 
+def test_charge_is_carried_within_one_call_and_not_to_the_next():
+    """Two calls with one key begin with the same charge; two halves of one call do not."""
+    readout = IntegrateAndFire(max_count=10.0, start="carried")
+    u = jnp.asarray(np.random.default_rng(3).uniform(0.0, 0.5, (40, 30)), jnp.float32)
+    whole = codes(readout, u)
+    assert np.array_equal(whole[:20], codes(readout, u[:20]))
+    assert not np.array_equal(whole[20:], codes(readout, u[20:]))
+
+
 def test_the_two_integrators_of_a_column_have_their_own_gain():
     readout = IntegrateAndFire(max_count=10_000.0, mismatch_std=0.05)
     errors = readout.fabricate(KEY, (100, 1000))

@@ -27,7 +27,10 @@ class IntegrateAndFire(Readout):
     * "half": reset to half a packet, which makes it round to nearest.
     * "random": uniform in [0, 1), drawn for every read. Unbiased: E N = |u| max_count below `max_count`.
     * "carried": what the read before left on the same integrator, the first uniform in [0, 1). The batch is the order
-      of time, its last axis running fastest. Unbiased, and the sum of many reads is exact to one packet.
+      of time, its last axis running fastest. Unbiased, and the sum of many reads is exact to one packet. Carried within
+      one call of `read` or `codes` only, whose batch is all the time there is: every call begins with a new uniform
+      charge. An array makes one call for each tile of rows, each slice and each bit plane, so nothing is carried from
+      one of these to the next, nor from one product to another.
 
     Frozen: `mismatch_std`, relative error of the charge one reset removes, hence a gain of each of the two integrators
     of a column. Fresh: r, and `noise`. Gradient: straight-through, 1 where |u| ≤ 1. Counts: at most `max_count` pulses
