@@ -9,14 +9,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 from sklearn.datasets import load_digits
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from aimc import forest as forests
 from aimc.cam import ThresholdCell, match
+from aimc.devices import PCM
 from aimc.devices.base import Device
+from aimc.devices.gaussian import Gaussian
 from aimc.readout.cam import CAM
 
 KEY = jax.random.key(11)
@@ -250,6 +259,104 @@ def test_thresholds_drift_with_the_conductances_that_store_them():
     assert np.allclose(log, tau + np.log(0.8) / np.log(20.0), atol=1e-6)
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Ageing(Sloppy):
+    """Whose conductance also spreads by 1e-3 of the range a root second, which only `age` can know."""
+
+    def age(self, key, cells, elapsed, seconds):
+        return cells + 1e-3 * seconds**0.5 * jax.random.normal(key, cells.shape)
+
+
+def test_thresholds_of_old_cells_are_those_of_aged_cells():
+    """σ(τ) = 1e-3 √t · 0.6/0.95 after t = 4 s, |z| < 5; none without a time, and PCM's 1/f noise with one."""
+    tau = jnp.full(200_000, 0.5)
+    old = np.float64(ThresholdCell(device=Ageing(), elapsed=4.0).fabricate(KEY, tau))
+    assert abs(old.std() - 1.2e-3 / 0.95) < 5 * 1.2e-3 / 0.95 / np.sqrt(2 * old.size)
+    assert old.mean() == pytest.approx((0.6 * 0.525 - 0.05) / 0.95, abs=5 * 2e-3 / np.sqrt(old.size))
+    assert np.ptp(ThresholdCell(device=Ageing()).fabricate(KEY, tau)) == 0
+    still = PCM(programming_std=(0.0,), drift_scale=0.0)
+    for elapsed in (0.0, 3600.0):
+        built = np.float64(ThresholdCell(device=still, elapsed=jnp.float32(elapsed)).fabricate(KEY, tau))
+        q_s = 0.0088 / 0.525**0.65
+        stated = 0.525 * q_s * np.sqrt(np.log((elapsed + 20.0) / 500e-9)) / 0.95
+        assert abs(built.std() - stated) < 5 * stated / np.sqrt(2 * built.size)
+
+
+@pytest.mark.parametrize("law", ["linear", "log"])
+def test_read_noise_of_the_cells_moves_a_threshold_at_every_comparison(law):
+    """One threshold near the middle, 40,000 reads of each of 9 sums: P(up) = Φ((x − τ)/σ), σ = σ(g) dτ/dg from the law
+    written out again; |z| < 5. Reads are independent, the neighbour's too: no excess of pairs, |z| < 5."""
+    variance = (1e-5, 4e-5)
+    cell = ThresholdCell(device=Gaussian(read_variance_of_g=variance), law=law)
+    readout = CAM(bits=1, window=(-1.0, 1.0), cell=cell)
+    bounds = np.float64(readout.fabricate(KEY, (1, 9))[0])
+    assert bounds[..., 0] == pytest.approx(-0.5, abs=1e-6)  # -1/2 ≤ u is code 1; the other end is open
+    assert np.all(np.isinf(bounds[..., 1]))
+    tau = 0.25
+    g = 0.05 + 0.95 * tau if law == "linear" else 20.0 ** (tau - 1)
+    by_g = 1 / 0.95 if law == "linear" else 1 / (g * np.log(20.0))
+    sigma = 2 * by_g * np.sqrt(variance[0] + variance[1] * g)
+    assert float(cell.read_std(jnp.float32(tau))) == pytest.approx(sigma / 2, rel=1e-5)
+    x = -0.5 + sigma * np.linspace(-2, 2, 9)
+    u = jnp.broadcast_to(jnp.asarray(x, jnp.float32), (40_000, 9))
+    up = np.asarray(codes(readout, u, jnp.asarray(bounds, jnp.float32)), np.float64)
+    p = special.ndtr((x + 0.5) / sigma)
+    assert np.all(np.abs(up.mean(0) - p) < 5 * np.sqrt(p * (1 - p) / len(up)))
+    for other in (up[:, 1:] - p[1:], (up - p)[1:, :-1]):
+        pairs = (up - p)[: len(other), :-1] * other
+        assert np.all(np.abs(pairs.mean(0)) < 5 * pairs.std(0) / np.sqrt(len(pairs)))
+    again = codes(readout, u, jnp.asarray(bounds, jnp.float32), ONE, jax.random.key(1))
+    assert not np.array_equal(up, again)
+
+
+def test_both_ends_of_a_row_have_read_noise_of_their_own():
+    """The joint law of a row is Φ((x − lo)/σ) Φ((hi − x)/σ); |z| < 5 of 40,000 reads. Soft matches come on top."""
+    cell = ThresholdCell(device=Gaussian(read_variance_of_g=(0.01,)))
+    readout = CAM(bits=1, function=lambda x: -(x**2), window=(-1.0, 1.0), cell=cell)
+    bounds = readout.fabricate(KEY, (1, 9))[0]
+    (lo, hi), sigma = np.float64(bounds[0, 0]), 2 * 0.1 / 0.95
+    x = np.linspace(-0.9, 0.9, 9)
+    u = jnp.broadcast_to(jnp.asarray(x, jnp.float32), (40_000, 9))
+    up = np.asarray(codes(readout, u, bounds)).mean(0)
+    p = special.ndtr((x - lo) / sigma) * special.ndtr((hi - x) / sigma)
+    assert np.all(np.abs(up - p) < 5 * np.sqrt(p * (1 - p) / 40_000))
+    soft = np.asarray(codes(replace(readout, match_width=jnp.float32(0.05)), u, bounds)).mean(0)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+
+    def softened(distance):
+        return (1 / (1 + np.exp(-(distance[:, None] + sigma * nodes) / 0.1))) @ weights / weights.sum()
+
+    p = softened(x - lo) * softened(hi - x)
+    assert np.all(np.abs(soft - p) < 5 * np.sqrt(p * (1 - p) / 40_000))
+
+
+def test_cells_without_read_noise_are_compared_without_random_numbers():
+    readout = CAM(bits=4, cell=ThresholdCell(mismatch=0.01))
+    bounds = nominal(readout, 3)
+    program = str(jax.make_jaxpr(lambda u: readout.codes(KEY, u, bounds))(jnp.zeros((5, 3))))
+    noisy = replace(readout, cell=ThresholdCell(device=Gaussian(read_variance_of_g=(1e-4,))))
+    assert "erf" not in program
+    assert "log" not in program
+    loud = str(jax.make_jaxpr(lambda u: noisy.codes(KEY, u, bounds))(jnp.zeros((5, 3))))
+    assert "log" in loud
+    rows = len(readout.rows.bit)
+    assert f"f32[{rows},5,3]" not in loud  # a row at a time
+
+
+def test_a_full_scale_beside_a_function_is_refused():
+    """It would have no effect: the window is in units of the product. Arrays and tracers pass, as jax makes them."""
+    for scale in (5.0, 5, np.float32(5.0)):
+        with pytest.raises(ValueError, match=r"CAM\.full_scale has no effect with a function"):
+            CAM(function=jnp.tanh, full_scale=scale)
+    assert CAM(full_scale=5.0).full_scale == 5.0
+    readout = CAM(function=jnp.tanh, full_scale=10.0)
+    slopes = jax.grad(lambda readout: jnp.sum(readout.read(KEY, jnp.ones((2, 1)), None, ONE)))(
+        replace(readout, full_scale=jnp.float32(10.0))
+    )
+    assert slopes.full_scale == 0.0
+
+
 def test_the_bounds_of_a_chip_are_one_cell_each_and_a_bound_that_is_not_there_stays_away():
     readout = CAM(bits=4, function=wave, window=(0.0, 3.0), cell=ThresholdCell(mismatch=0.01))
     bounds = np.asarray(readout.fabricate(KEY, (50, 200)))
@@ -378,8 +485,61 @@ def test_accuracy_falls_smoothly_with_threshold_noise():
     assert means[-1] < 0.6, means
 
 
+def test_read_noise_of_the_cells_reaches_the_forest():
+    """One stump, threshold at 0.5 of the window, 20,000 vectors at each of 5 distances: the rows left and right of it
+    have cells of their own, and the first class wins a tie, so P(right) = Φ(z)²; |z| < 5."""
+    x = np.array([[0.0], [1.0]])
+    content = forests.from_sklearn(DecisionTreeClassifier().fit(x, [0, 1]), (0.0, 1.0))
+    cell = ThresholdCell(device=Gaussian(read_variance_of_g=(1e-4,)))
+    chip = forests.fabricate(KEY, content, cell)
+    distance = np.linspace(-0.02, 0.02, 5)
+    vectors = jnp.asarray(np.repeat(0.5 + distance, 20_000)[:, None], jnp.float32)
+    with pytest.raises(ValueError, match="key must be given"):
+        forests.predict(chip, vectors)
+    right = np.asarray(forests.predict(chip, vectors, key=KEY, chunk=1000)).reshape(5, -1).mean(1)
+    # Right wins where its row is up and the left one is not.
+    p = special.ndtr(distance / (0.01 / 0.95)) ** 2
+    assert np.all(np.abs(right - p) < 5 * np.sqrt(p * (1 - p) / 20_000))
+    silent = forests.fabricate(KEY, content, ThresholdCell(mismatch=0.01))
+    assert silent.lo_std is None
+
+
+@pytest.mark.parametrize("kind", [DecisionTreeClassifier, RandomForestClassifier, ExtraTreesClassifier])
+def test_labels_of_any_dtype_stay_on_the_host_and_predictions_are_indices_into_them(kind):
+    names = np.array(["seven", "eight", "nine"])
+    chosen = DIGITS.target >= 7
+    data, labels = DIGITS.data[chosen], names[DIGITS.target[chosen] - 7]
+    options = {} if kind is DecisionTreeClassifier else {"n_estimators": 5}
+    model = kind(random_state=0, **options).fit(data[:300], labels[:300])
+    content = forests.from_sklearn(model, (0.0, 16.0))
+    assert content.classes.values.dtype.kind == "U"
+    found = PREDICT(content, jnp.asarray(data[300:], jnp.float32))
+    assert found.dtype == jnp.int32
+    assert np.array_equal(content.classes.values[np.asarray(found)], model.predict(data[300:]))
+    assert content.classes == forests.Labels(np.array(["eight", "nine", "seven"]))
+    assert content.classes != forests.Labels(np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        AdaBoostClassifier(n_estimators=3),
+        BaggingClassifier(n_estimators=3, max_features=0.5),
+        GradientBoostingClassifier(n_estimators=2),
+        DecisionTreeRegressor(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_model_whose_trees_do_not_vote_alike_is_refused(model):
+    model.fit(DIGITS.data[:200], DIGITS.target[:200])
+    with pytest.raises(ValueError, match="fitted DecisionTreeClassifier, RandomForestClassifier or ExtraTrees"):
+        forests.from_sklearn(model, (0.0, 16.0))
+
+
 def test_what_is_no_forest_or_does_not_fit_the_data_lines_is_refused():
-    with pytest.raises(ValueError, match="fitted tree or forest classifier"):
+    with pytest.raises(ValueError, match="model must be a fitted DecisionTreeClassifier"):
         forests.from_sklearn(LogisticRegression(), (0.0, 1.0))
+    with pytest.raises(ValueError, match="model must be a fitted DecisionTreeClassifier"):
+        forests.from_sklearn(RandomForestClassifier(), (0.0, 1.0))
     with pytest.raises(ValueError, match=r"window \(0.0, 3.0\) must hold all thresholds"):
         forests.from_sklearn(MODEL, (0.0, 3.0))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from aimc.cam import ThresholdCell
 from aimc.counts import Counts
 from aimc.devices.base import Level, static
-from aimc.noise import uniform
+from aimc.noise import normal, uniform
 from aimc.readout.base import PerColumn, Readout, check_bits, check_choice, straight_through
 
 GRID = 8192
@@ -36,19 +36,22 @@ class CAM(Readout):
     Without `function` x = u, the window is ±1 and the levels are k/2**(bits − 1), −2**(bits − 1) ≤ k < 2**(bits − 1)
     (two's complement: zero is a level), times `unit`. With a `function` (any one-dimensional one that jax can
     evaluate; static) x = u·unit and the result is q(f(x)), with 2**bits equidistant levels from the least to the
-    largest value of f in the `window`. The thresholds are in volts, so `unit` should be the same for all vectors: give
-    the array a fixed input range. x stops at the ends of `window`, which is what the data line can carry. `output`,
+    largest value of f in the `window`, which is then in the units of the product y = x·w itself; `full_scale` has no
+    effect and must be left alone. Thresholds are fixed, so `unit` should be the same for all vectors: give the array a
+    fixed input range. x stops at the ends of `window`, which is what the data line can carry. `output`,
     the lowest and the highest level, may be set. Code word 0 is the lowest level; `code` "gray" needs
     2**(bits − 1) rows for the identity, "binary" 2**bits − 1.
 
     Frozen: every finite bound of every row is a cell of its own in every column, written by `cell` when the array is
-    programmed; None is no error. Fresh: with `match_width` w (a fraction of the window: finite gain of the match line)
-    a row matches with probability σ((x − lo)/w) σ((hi − x)/w), drawn for every row and read. Gradient:
-    straight-through, f' inside window and output range, 0 outside. Cost without errors: that of a quantiser; with them
-    rows are compared one after the other.
+    programmed; None is no error. `aimc.age` does not age these cells; `ThresholdCell.elapsed` does. Fresh: the read
+    noise of those cells, if their device has any, on both bounds of every row in every read (`ThresholdCell.read_std`);
+    with `match_width` w (a fraction of the window: finite gain of the match line) a row matches with probability
+    σ((x − lo)/w) σ((hi − x)/w), drawn for every row and read. Gradient: straight-through, f' inside window and output
+    range, 0 outside. Cost without errors: that of a quantiser; with them rows are compared one after the other.
 
     Source: RACE-IT (arXiv 2312.06532), NL-DPE (arXiv 2511.13950), Gray code as in US 2025/0356917; cells as in
-    `ThresholdCell`, hence of class assumption. Raises ValueError for bits outside 1 to 12 and impossible ranges.
+    `ThresholdCell`, hence of class assumption. Raises ValueError for bits outside 1 to 12, impossible ranges, and a
+    `full_scale` stated beside a `function`.
     """
 
     bits: int = static(8)
@@ -66,6 +69,13 @@ class CAM(Readout):
         for name, ends in (("window", self.window), ("output", self.output)):
             if ends is not None and not (len(ends) == 2 and np.all(np.isfinite(ends)) and ends[0] < ends[1]):
                 raise ValueError(f"CAM.{name} must be two finite numbers, the lower first, got {ends!r}")
+        # Only plain numbers: arrays are what jax makes of this field, gradients and tracers among them.
+        stated = isinstance(self.full_scale, int | float | np.number)
+        if self.function is not None and stated and self.full_scale != Readout.full_scale:
+            raise ValueError(
+                f"CAM.full_scale has no effect with a function, whose window is in units of the product; "
+                f"leave it at {Readout.full_scale:g}, got {self.full_scale!r}"
+            )
 
     @property
     def is_linear(self) -> bool:
@@ -88,17 +98,29 @@ class CAM(Readout):
     def _step(self) -> float:
         return (self.levels[1] - self.levels[0]) / (2**self.bits - 1)
 
+    @property
+    def _width(self) -> float:
+        return self.window[1] - self.window[0]
+
     def fabricate(self, key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "..."] | None:
         """The bounds as written, (n_tiles, n_columns, n_rows, 2) in units of x; None without a `cell`. Frozen."""
         if self.cell is None:
             return None
         bounds = np.stack([self.rows.lo, self.rows.hi], axis=-1)
         finite = np.isfinite(bounds)
-        least, width = self.window[0], self.window[1] - self.window[0]
+        least, width = self.window[0], self._width
         stored = np.where(finite, np.clip((np.where(finite, bounds, least) - least) / width, 0.0, 1.0), 0.0)
         targets = jnp.broadcast_to(jnp.asarray(stored, jnp.float32), (*shape, *stored.shape))
         error = self.cell.fabricate(key, targets) - targets
         return jnp.where(finite, bounds + width * error, bounds)
+
+    def _read_std(self, bounds: Array) -> Array | None:
+        """Of the fresh noise of built bounds, in units of x; zero where there is no bound, None without noise."""
+        if self.cell is None:
+            return None
+        finite = jnp.isfinite(bounds)
+        std = self.cell.read_std((jnp.where(finite, bounds, self.window[0]) - self.window[0]) / self._width)
+        return None if std is None else jnp.where(finite, self._width * std, 0.0)
 
     def _words(self, key: Array, u: Array, bounds: Any, unit: Any) -> Array:
         """Code words in plain binary, row after row."""
@@ -106,19 +128,27 @@ class CAM(Readout):
         rows = self.rows
         if bounds is None:
             bounds = jnp.stack([jnp.asarray(rows.lo), jnp.asarray(rows.hi)], axis=-1)
-        los, his = (jnp.moveaxis(bounds[..., end], -1, 0) for end in (0, 1))  # (n_rows[, n_columns]), read in order
-        width = None if self.match_width is None else self.match_width * (self.window[1] - self.window[0])
+        in_order = jnp.moveaxis(bounds, (-2, -1), (0, 1))  # (n_rows, 2[, n_columns]), read row after row
+        std = self._read_std(in_order)
+        width = None if self.match_width is None else self.match_width * self._width
 
-        def search(word: Array, row: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
-            number, bit, lo, hi = row
+        def search(word: Array, row: tuple[Array, Array, Array, Array | None]) -> tuple[Array, None]:
+            number, bit, ends, ends_std = row
+            row_key, (lo, hi) = jax.random.fold_in(key, number), ends
+            if ends_std is not None:
+                row_key, *noise_keys = jax.random.split(row_key, 3)
+                lo, hi = (
+                    end + one_std * normal(noise_key, x.shape)
+                    for noise_key, end, one_std in zip(noise_keys, ends, ends_std, strict=True)
+                )
             if width is None:
                 up = (x >= lo) & (x < hi)
             else:
                 p = jax.nn.sigmoid((x - lo) / width) * jax.nn.sigmoid((hi - x) / width)
-                up = uniform(jax.random.fold_in(key, number), x.shape) < p
+                up = uniform(row_key, x.shape) < p
             return word | jnp.where(up, bit, 0), None
 
-        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), los, his)
+        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), in_order, std)
         word = jax.lax.scan(search, jnp.zeros(x.shape, jnp.int32), numbered)[0]
         if self.code == "gray":
             for shift in (1, 2, 4, 8):
@@ -134,7 +164,8 @@ class CAM(Readout):
     def read(
         self, key: Key[Array, ""], u: Float[Array, "*batch n_columns"], errors: Any, unit: Float[Array, "..."]
     ) -> Float[Array, "*batch n_columns"]:
-        """The level of the word; times `unit` without a function. Random: matches, if they are soft."""
+        """The level of the word; times `unit` without a function. Random: matches, if they are soft, and the cells'
+        read noise."""
         still, constant = jax.lax.stop_gradient((u, unit))
         exact = errors is None and self.match_width is None
         word = self._nearest(still, constant) if exact else self._words(key, still, errors, constant)
