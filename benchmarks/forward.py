@@ -105,7 +105,7 @@ if __name__ == "__main__":
     text = (
         "8-bit inputs and outputs. One tile holds all rows unless said otherwise; slices and bit planes are compared "
         "with the product they stand for (4 times the columns, 7 times the vectors). Bound: an input pass, an output "
-        "pass and one random normal an output beside the product; read noise adds a second product, in bfloat16. Keys: the "
-        "default Threefry, or `aimc.noise.HASH`.\n\n" + table(header, rows)
+        "pass and one random normal an output beside the product; read noise adds a second product, in bfloat16. Keys: "
+        "the default Threefry, or `aimc.noise.HASH`.\n\n" + table(header, rows)
     )
     record("Noisy product against plain product", text, write="--write" in sys.argv)
