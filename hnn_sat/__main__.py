@@ -1,4 +1,4 @@
-"""The command `hnn-sat`: solve a DIMACS file as the SAT competition wants it, or write a random one."""
+"""The command `hnn-sat`: solve DIMACS files as the SAT competition wants it, one or a folder; sweep noise; generate."""
 
 import json
 import math
@@ -10,17 +10,37 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import tyro
 
 import hnn_sat
 from cost_bridge.cli import check_seed, run
+from hnn_sat.dynamics import DYNAMICS
+from hnn_sat.engines import BitPlanes, BitSliced, CamSearch, Engine, TwoProducts
+from hnn_sat.problem import original_clauses
+from hnn_sat.propagate import propagate
 from hnn_sat.schedule import LARGEST_FLIPS
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
 LINE_WIDTH = 78
+DynamicName = Literal["walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "metropolis", "glauber"]
+ENGINES: dict[str, Engine] = {
+    "bit-planes": BitPlanes(),
+    "bit-sliced": BitSliced(),
+    "array": TwoProducts(),
+    "cam": CamSearch(),
+}
+EngineName = Literal["bit-planes", "bit-sliced", "array", "cam"]
+
+
+class Answer(NamedTuple):
+    """What is known of one formula, and how it came to be known."""
+
+    status: str
+    report: dict[str, Any]
+    model: list[int]  # the best assignment met, empty if none was
 
 
 def solve(
@@ -29,71 +49,285 @@ def solve(
     *,
     seed: int = 0,
     time_limit: float = 60.0,
+    dynamics: DynamicName = "walksat",
+    engine: EngineName = "bit-planes",
     replicas: int = 128,
     max_flips: int = LARGEST_FLIPS,
     restart_after: int | None = None,
-    noise: float = 0.5,
+    luby: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    noise: float | None = None,
+    propagation: bool = True,
     json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
-    """Search for a satisfying assignment of a DIMACS CNF file with WalkSAT on many replicas.
+    """Search for a satisfying assignment of a DIMACS CNF file on many replicas.
 
-    Prints comments, "s SATISFIABLE" and the model (exit code 10), or "s UNKNOWN" (exit code 0). A local search cannot
-    refute: only a formula that holds an empty clause is called "s UNSATISFIABLE" (exit code 20).
+    Prints comments, "s SATISFIABLE" and the model (exit code 10), or "s UNKNOWN" (exit code 0); interrupted, the best
+    assignment comes as a comment. A local search cannot refute: only a formula that holds an empty clause, or from
+    which unit propagation derives one, is called "s UNSATISFIABLE" (exit code 20).
 
     Args:
         file: the formula.
         seed: of all randomness.
         time_limit: seconds, reading and compiling included.
+        dynamics: the rule that chooses the next flip.
+        engine: the machine that counts for it.
         replicas: independent searches side by side.
-        max_flips: of each replica.
-        restart_after: flips after which a replica starts again from a random assignment; never if not given.
-        noise: probability of a random variable where no flip is free; 0.5 suits 3-SAT, less is better for longer
-            clauses.
+        max_flips: iterations of each replica.
+        restart_after: iterations after which a replica starts again from a random assignment; never if not given.
+        luby: multiply restart_after by 1, 1, 2, 1, 1, 2, 4, ...
+        noise: the level of the rule: WalkSAT's probability of a random variable where no flip is free (0.5 suits
+            3-SAT, less is better for longer clauses), winner-take-all's sigma, annealing's temperature; the rule's own
+            if not given.
+        propagation: first make true what unit clauses demand.
         json_: print one JSON object instead.
     """
-    began = time.monotonic()
     with _interrupts() as is_interrupted:
-        schedule = hnn_sat.Schedule(max_flips=max_flips, restart_after=restart_after, noise=noise, replicas=replicas)
-        if not time_limit > 0 or math.isnan(time_limit):
-            raise ValueError(f"--time-limit must be a positive number of seconds, got {time_limit}")
-        check_seed(seed)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            problem = hnn_sat.from_dimacs(file)
-        notes = [str(warning.message) for warning in caught]
+        schedule = _schedule(replicas, max_flips, restart_after, luby, noise)
+        _check_limits(time_limit, seed)
+        answer = _search(file, seed, time_limit, dynamics, engine, schedule, propagation, is_interrupted)
+        report = answer.report | {"status": answer.status}
+        if answer.status == "SATISFIABLE":
+            return _print(report | {"model": answer.model}, SATISFIABLE, json_)
+        if is_interrupted() and answer.model:
+            report["best"] = " ".join(map(str, answer.model))
+        return _print(report, UNSATISFIABLE if answer.status == "UNSATISFIABLE" else UNKNOWN, json_)
 
-        report: dict[str, object] = {
-            "file": str(file),
-            "n_variables": problem.n_variables,
-            "n_clauses": problem.n_original_clauses,
-            "seed": seed,
-            "replicas": replicas,
-            "warnings": notes,
-        }
-        if problem.has_empty_clause:
-            report |= {"status": "UNSATISFIABLE", "reason": "the formula holds an empty clause"}
-            return _print(report, UNSATISFIABLE, json_)
 
-        with _progress() as show:
+def _schedule(
+    replicas: int, max_flips: int, restart_after: int | None, luby: bool, noise: float | None
+) -> hnn_sat.Schedule:
+    return hnn_sat.Schedule(
+        max_flips=max_flips,
+        restart_after=restart_after,
+        restarts="luby" if luby else "fixed",
+        noise=noise,
+        replicas=replicas,
+    )
 
-            def watch(progress: hnn_sat.Progress) -> bool:
-                show(f"{progress.n_flips:,} flips a replica, best {progress.n_unsatisfied} violated")
-                return is_interrupted()
 
-            remaining = time_limit - (time.monotonic() - began)
-            result = hnn_sat.solve(jax.random.key(seed), problem, schedule, time_limit_s=remaining, watch=watch)
-        model = hnn_sat.model(problem, result.assignment)
-        violated = hnn_sat.violated_clauses(problem, model)
-        report |= {
-            "n_flips": sum(result.n_flips.tolist()),
-            "n_unsatisfied": len(violated),
-            "seconds": round(time.monotonic() - began, 3),
-        }
-        if is_interrupted():
-            report["reason"] = "interrupted"
-        if violated:
-            return _print(report | {"status": "UNKNOWN"}, UNKNOWN, json_)
-        return _print(report | {"status": "SATISFIABLE", "model": model}, SATISFIABLE, json_)
+def _check_limits(time_limit: float, seed: int) -> None:
+    if not time_limit > 0 or math.isnan(time_limit):
+        raise ValueError(f"--time-limit must be a positive number of seconds, got {time_limit}")
+    check_seed(seed)
+
+
+def _search(
+    file: Path,
+    seed: int,
+    time_limit: float,
+    dynamics: str,
+    engine: str,
+    schedule: hnn_sat.Schedule,
+    propagation: bool,
+    is_interrupted: Callable[[], bool],
+) -> Answer:
+    began = time.monotonic()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        problem = hnn_sat.from_dimacs(file)
+    report: dict[str, Any] = {
+        "file": str(file),
+        "n_variables": problem.n_variables,
+        "n_clauses": problem.n_original_clauses,
+        "dynamics": dynamics,
+        "engine": engine,
+        "seed": seed,
+        "replicas": schedule.replicas,
+        "warnings": [str(warning.message) for warning in caught],
+    }
+    if problem.has_empty_clause:
+        return Answer("UNSATISFIABLE", report | {"reason": "the formula holds an empty clause"}, [])
+    fixed: list[int] = []
+    searched = problem
+    if propagation:
+        found = propagate(original_clauses(problem))
+        fixed = found.fixed
+        report["n_propagated"] = len(fixed)
+        if found.is_contradiction:
+            return Answer("UNSATISFIABLE", report | {"reason": "unit propagation derives the empty clause"}, [])
+        searched = hnn_sat.from_clauses(found.clauses) if fixed else problem
+
+    with _progress() as show:
+
+        def watch(progress: hnn_sat.Progress) -> bool:
+            gone = time.monotonic() - began
+            show(
+                f"{progress.n_flips:,} iterations a replica, best {progress.n_unsatisfied} violated, "
+                f"{max(time_limit - gone, 0):.0f} s left"
+            )
+            return is_interrupted()
+
+        result = hnn_sat.solve(
+            jax.random.key(seed),
+            searched,
+            schedule,
+            dynamic=DYNAMICS[dynamics],
+            engine=ENGINES[engine],
+            time_limit_s=time_limit - (time.monotonic() - began),
+            watch=watch,
+        )
+    # What propagation fixed, then what the search found, then "false" for what occurs in no clause that is left.
+    chosen = {abs(literal): literal for literal in hnn_sat.model(searched, result.assignment)}
+    chosen |= {abs(literal): literal for literal in fixed}
+    model = [chosen.get(name, -name) for name in problem.name.tolist()]
+    violated = hnn_sat.violated_clauses(problem, model)
+    report |= {
+        "n_flips": sum(result.n_flips.tolist()),
+        "n_unsatisfied": len(violated),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    if is_interrupted():
+        report["reason"] = "interrupted"
+    return Answer("UNKNOWN" if violated else "SATISFIABLE", report, model)
+
+
+def bench(
+    folder: tyro.conf.Positional[Path],
+    /,
+    *,
+    out: Path | None = None,
+    seed: int = 0,
+    time_limit: float = 60.0,
+    dynamics: DynamicName = "walksat",
+    engine: EngineName = "bit-planes",
+    replicas: int = 128,
+    max_flips: int = LARGEST_FLIPS,
+    restart_after: int | None = None,
+    luby: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    noise: float | None = None,
+    propagation: bool = True,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Solve every .cnf file of a folder, a row each.
+
+    Args:
+        folder: where the files are; sub-folders are not searched.
+        out: a file of JSON lines to add each row to as it is finished; files that have a row there, made with the same
+            options, are not solved again.
+        seed: of all randomness, the same for every file.
+        time_limit: seconds for each file.
+        dynamics: the rule.
+        engine: the machine.
+        replicas: as in solve.
+        max_flips: as in solve.
+        restart_after: as in solve.
+        luby: as in solve.
+        noise: as in solve.
+        propagation: as in solve.
+        json_: print the rows as JSON lines.
+    """
+    schedule = _schedule(replicas, max_flips, restart_after, luby, noise)
+    _check_limits(time_limit, seed)
+    files = sorted(path for path in folder.iterdir() if path.suffix == ".cnf")
+    if not files:
+        raise ValueError(f"{folder} holds no file that ends in .cnf")
+    options = {
+        "seed": seed, "time_limit": time_limit, "dynamics": dynamics, "engine": engine, "replicas": replicas,
+        "max_flips": max_flips, "restart_after": restart_after, "luby": luby, "noise": noise,
+        "propagation": propagation,
+    }  # fmt: skip
+    rows = [row for row in _rows(out) if row.get("options") == options]
+    done = {row["file"] for row in rows}
+    if not json_:
+        print(f"{'file':<32} {'status':<14} {'violated':>8} {'flips':>14} {'seconds':>9}")
+    with _interrupts() as is_interrupted:
+        for path in files:
+            row = next((row for row in rows if row["file"] == path.name), None)
+            if path.name not in done:
+                answer = _search(path, seed, time_limit, dynamics, engine, schedule, propagation, is_interrupted)
+                if is_interrupted():
+                    print(f"interrupted in {path.name}; finished rows are kept in {out}", file=sys.stderr)
+                    return 130
+                row = answer.report | {"file": path.name, "status": answer.status, "options": options}
+                if out is not None:
+                    with out.open("a", encoding="utf-8") as lines:
+                        lines.write(json.dumps(row) + "\n")
+            assert row is not None
+            if json_:
+                print(json.dumps(row), flush=True)
+            else:
+                cells = (row.get("n_unsatisfied", "-"), row.get("n_flips", 0), row.get("seconds", 0.0))
+                print(f"{path.name:<32} {row['status']:<14} {cells[0]:>8} {cells[1]:>14,} {cells[2]:>9.2f}", flush=True)
+    return 0
+
+
+def _rows(out: Path | None) -> list[dict[str, Any]]:
+    """Rows that an earlier run left; the last line may be cut off where it was killed."""
+    if out is None or not out.exists():
+        return []
+    rows = []
+    text = out.read_text(encoding="utf-8")
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            if line == text.rpartition("\n")[2]:
+                out.write_text(text[: len(text) - len(line)], encoding="utf-8")
+                break
+            raise ValueError(f"{out}, line {number} is not a row of `hnn-sat bench`; give another --out") from None
+    return rows
+
+
+def sweep(
+    file: tyro.conf.Positional[Path],
+    /,
+    *,
+    vary: tuple[str, ...],
+    dynamics: DynamicName = "walksat",
+    engine: Literal["bit-planes", "bit-sliced", "array", "cam"] = "array",
+    replicas: int = 64,
+    max_flips: int = 10_000,
+    seeds: int = 3,
+    seed: int = 0,
+    out: Path | None = None,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Search one formula at every combination of noise levels, and say what a solution takes.
+
+    Args:
+        file: the formula.
+        vary: levels, such as read_noise=0,0.1,0.2 or noise=0.3,0.5; "noise" is the rule's, the others the engine's.
+        dynamics: the rule.
+        engine: the machine.
+        replicas: searches side by side at every point.
+        max_flips: iterations of each.
+        seeds: chips, starts and flips at every point.
+        seed: of all randomness.
+        out: a folder to keep finished points in; the same command resumes there.
+        json_: print the results as JSON.
+    """
+    from hnn_sat.sweeps import noise_sweep
+
+    check_seed(seed)
+    axes = dict(_axis(text) for text in vary)
+    problem = hnn_sat.from_dimacs(file)
+    with _progress() as show:
+        results = noise_sweep(
+            problem, axes, dynamic=dynamics, engine=ENGINES[engine], name=file.name, replicas=replicas,
+            max_flips=max_flips, n_seeds=seeds, seed=seed, store=out,
+            progress=lambda done, total: show(f"{done} of {total} points"),
+        )  # fmt: skip
+    if json_:
+        print(json.dumps(results.to_dict(), default=str))
+        return 0
+    total = results.sum("seed").stack(point=list(axes))
+    print(" ".join(f"{name:>18}" for name in (*axes, "solved", "its99", "missed")))
+    for i in range(total.sizes["point"]):
+        at = total.isel(point=i)
+        n_solved, n_iterations = int(at["n_solved"]), int(at["n_iterations"])
+        its = math.log(100) * n_iterations / n_solved if n_solved else math.inf
+        cells = [f"{float(at[name]):g}" for name in axes]
+        cells += [f"{n_solved / (replicas * seeds):.3f}", f"{its:,.0f}", f"{int(at['n_missed'])}"]
+        print(" ".join(f"{cell:>18}" for cell in cells))
+    return 0
+
+
+def _axis(text: str) -> tuple[str, list[float]]:
+    name, _, values = text.partition("=")
+    try:
+        return name, [float(value) for value in values.split(",")]
+    except ValueError:
+        raise ValueError(f"--vary takes level=number,number,... but got {text!r}") from None
 
 
 def generate(
@@ -129,7 +363,7 @@ def generate(
 
 def command(arguments: Sequence[str]) -> int:
     return tyro.extras.subcommand_cli_from_dict(
-        {"solve": solve, "generate": generate},
+        {"solve": solve, "bench": bench, "sweep": sweep, "generate": generate},
         prog="hnn-sat",
         description="Higher-order Hopfield networks for k-SAT.",
         args=list(arguments),
@@ -147,7 +381,7 @@ def _print(report: dict[str, object], code: int, as_json: bool) -> int:
     model = report.pop("model", None)
     status = report.pop("status")
     notes = report.pop("warnings")
-    print(f"c hnn-sat {version('barrierless')}, WalkSAT/SKC")
+    print(f"c hnn-sat {version('barrierless')}")
     for name, value in report.items():
         print(f"c {name} {value}")
     for note in notes if isinstance(notes, list) else []:

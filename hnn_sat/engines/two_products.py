@@ -19,7 +19,6 @@ from aimc.devices import Gaussian
 from aimc.devices.base import Level, static
 from aimc.noise import normal
 from aimc.readout import UniformADC
-from hnn_sat.energy import incidence
 from hnn_sat.engines.base import Evaluated, Reading, WholeFormula
 from hnn_sat.engines.cam import by_value, checked
 from hnn_sat.placement import Placement, place
@@ -108,7 +107,9 @@ class TwoProducts(WholeFormula):
                 f"TwoProducts.readout comparator cannot decide on the parts of {2 * n} literals on rows={self.rows}; "
                 'use placement="whole", a converter (readout="adc"), or tiles of more rows'
             )
-        matrix = np.asarray(incidence(problem))
+        matrix, literal = np.zeros((2 * n, m), np.float32), np.asarray(problem.literal)
+        clause, slot = np.nonzero(literal < 2 * n)
+        matrix[literal[clause, slot], clause] = 1.0
         if self.placement == "whole":
             layout = place(problem, self.rows, self.cols)
             literals, clauses = layout.literals, layout.clauses
