@@ -21,8 +21,8 @@ class RampADC(Readout):
 
     code = round(clip(v) (2**bits − 2)/2), v = u + offset + INL(u). Frozen: the ramp's INL (`inl_rms`, the law of
     `inl_coefficients`) is one draw for every `columns_per_ramp` neighbouring columns of a row tile, so its errors do
-    not average out between those; the comparators' offsets (`offset_std`, in full scales) are one a column. Each is None
-    or a level. Fresh: nothing but `noise`. Gradient: straight-through. Counts: a conversion a column, and 2**bits
+    not average out between those; the comparators' offsets (`offset_std`, in full scales) are one a column. Each is
+    None or a level. Fresh: nothing but `noise`. Gradient: straight-through. Counts: a conversion a column, and 2**bits
     clock ticks that its latch sees, as `pulses`; a conversion lasts that many clocks. Source: architecture as in Spear
     et al. 2023; the smooth INL is ours, of class assumption. Raises ValueError for impossible bits or
     `columns_per_ramp` < 1.
