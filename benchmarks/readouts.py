@@ -130,8 +130,8 @@ def forest_rows() -> list[list[object]]:
 if __name__ == "__main__":
     header = ["weights", "batch", "readout", "alone, ns an output", "alone, × matmul", "noisy product, × matmul"]
     text = (
-        "Eight bits where nothing else is said; readout noise on in the products, one tile, 8-bit inputs, hash keys. Aim: every "
-        "readout as it comes ≤ 1.3 at n = 512; those with errors of their own are reported.\n\n"
+        "Eight bits where nothing else is said; readout noise on in the products, one tile, 8-bit inputs, hash keys. "
+        "Aim: every readout as it comes ≤ 1.3 at n = 512; those with errors of their own are reported.\n\n"
         + table(header, [row for n, batch in SIZES for row in measure(n, batch)])
         + "\n\nA random forest of 30 trees on digits (1,400 for training, 397 for test), 20 chips; threshold noise as "
         "a fraction of the data line's window, accuracy in %.\n\n"
