@@ -124,5 +124,8 @@ def test_an_interrupt_ends_with_unknown_and_the_best_so_far(number, tmp_path, ca
     out = capsys.readouterr().out.splitlines()
     assert "s UNKNOWN" in out
     assert "c reason interrupted" in out
-    assert any(line.startswith("c n_unsatisfied ") for line in out)
+    (line,) = [line for line in out if line.startswith("c n_unsatisfied ")]
+    (best,) = [line for line in out if line.startswith("c best ")]
+    literals = [int(word) for word in best.split()[2:]]
+    assert len(violated_clauses(from_dimacs(path), literals)) == int(line.split()[2]) > 0
     assert signal.getsignal(number) == before

@@ -1,0 +1,200 @@
+"""Iterations to solution of the hardware's rules, and of WalkSAT on noisy arrays: the runs behind docs/sat.md.
+
+    BARRIERLESS_DATA=../shared/data python benchmarks/sat.py {klima,noise,energy,speed} [--write]
+
+klima: uf20, uf50 and uf100; each rule's noise level and its restart cutoff are chosen on one half of the instances, and
+the median over the other half is given with a 90 % interval (instances, then runs, resampled). noise: the same against
+read noise and programming error of the arrays. energy: one run's energy over time. speed: flips and gains a CPU-second.
+klima, noise and energy write docs/sat-<name>.json.
+"""
+
+import argparse
+import json
+import math
+import os
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from record import record, table
+
+from hnn_sat import Problem, Schedule, from_dimacs, solve, unsatisfiable_ksat
+from hnn_sat.dynamics import DYNAMICS
+from hnn_sat.engines import BitPlanes, TwoProducts, bit_sliced
+from hnn_sat.run_lengths import cutoff_its, nested_bootstrap
+
+DOCS = Path(__file__).parents[1] / "docs"
+SATLIB = Path(os.environ.get("BARRIERLESS_DATA", "../shared/data")) / "satlib"
+# Pedretti et al. 2025 (npj Unconv. Comput., s44335-025-00020-w), ITS99 medians at N = 20, 50, 100, from the published
+# figure data in HewlettPackard/CountryCrab 8c25245, data/npj_uc_figures.
+PAPER = {
+    "walksat": (239, 1551, 7645),
+    "mnsat": (928, 8354, 63_600),
+    "gnsat-u": (246, 2966, 12_900),
+    "gnsat-n": (204, 1943, 9252),
+}
+# Energy a cycle in pJ, the same source; WalkSAT's is that of a CPU and not comparable.
+CYCLE_PJ = {"mnsat": (13.69, 34.48, 68.80), "gnsat-u": (4.52, 10.75, 21.63), "gnsat-n": (15.47, 38.67, 77.10)}
+SIZES = {  # family: index in PAPER, instances, runs, longest run
+    "uf20-91": (0, 40, 64, 2000),
+    "uf50-218": (1, 40, 32, 6000),
+    "uf100-430": (2, 16, 32, 16_000),
+}
+LEVELS = {
+    "walksat": (0.3, 0.4, 0.5, 0.6),
+    "mnsat": (0.8, 1.2, 1.6, 2.0),
+    "gnsat-u": (0.6, 0.8, 1.0, 1.3),
+    "gnsat-n": (0.6, 0.8, 1.0, 1.3),
+}
+READ_NOISE = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+PROGRAMMING_ERROR = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+
+
+def problems(family: str, n: int) -> list[Problem]:
+    """The first n instances of a family, by name."""
+    with tarfile.open(SATLIB / f"{family}.tar.xz") as archive, tempfile.TemporaryDirectory() as folder:
+        members = sorted((m for m in archive if m.isfile()), key=lambda m: Path(m.name).name)[:n]
+        found = []
+        for member in members:
+            path = Path(folder) / Path(member.name).name
+            file = archive.extractfile(member)
+            assert file is not None
+            path.write_bytes(file.read())
+            found.append(from_dimacs(path))
+        return found
+
+
+def runs(formulas: list[Problem], name: str, level: float, n_runs: int, longest: int, engine=None) -> tuple:
+    """Iterations and whether solved, instances x runs."""
+    schedule = Schedule(replicas=n_runs, max_flips=longest, noise=level)
+    results = [
+        solve(jax.random.key(i), problem, schedule, dynamic=DYNAMICS[name], engine=engine or BitPlanes(), until="all")
+        for i, problem in enumerate(formulas)
+    ]
+    return tuple(np.stack([np.asarray(getattr(r, field)) for r in results]) for field in ("n_iterations", "solved"))
+
+
+def judged(found: dict[float, tuple], longest: int) -> dict:
+    """Level and cutoff of the least median ITS99 on the even instances, and the median of the odd ones with them."""
+    cutoffs = [float(c) for c in np.unique(np.round(longest / 2.0 ** np.arange(0, 9, 0.5)))]
+    scores = {
+        (level, c): float(np.median(cutoff_its(it[::2], ok[::2], c)))
+        for level, (it, ok) in found.items()
+        for c in cutoffs
+    }
+    level, cutoff = min(scores, key=lambda pair: (scores[pair], -pair[1]))
+    iterations, solved = (array[1::2] for array in found[level])
+    low, high = nested_bootstrap(jax.random.key(0), iterations, solved, cutoff)
+    its = cutoff_its(iterations, solved, cutoff)
+    whole = [value if math.isinf(value) else round(value) for value in (float(np.median(its)), low, high)]
+    return {"level": level, "cutoff": round(cutoff), "its99": whole[0], "low": whole[1], "high": whole[2],
+            "instances": len(its), "runs": iterations.shape[1]}  # fmt: skip
+
+
+def klima() -> tuple[str, dict]:
+    rows, data = [], {}
+    for family, (column, n, n_runs, longest) in SIZES.items():
+        formulas = problems(family, n)
+        for name, levels in LEVELS.items():
+            found = judged({level: runs(formulas, name, level, n_runs, longest) for level in levels}, longest)
+            data[f"{family} {name}"] = found | {"paper": PAPER[name][column]}
+            ets = found["its99"] * CYCLE_PJ[name][column] / 1000 if name in CYCLE_PJ else None
+            rows.append(
+                (family, name, f"{found['level']:g}", f"{found['cutoff']:,.0f}", f"{found['its99']:,.0f}",
+                 f"{found['low']:,.0f} to {found['high']:,.0f}", f"{PAPER[name][column]:,}", "-" if ets is None else f"{ets:,.1f}")
+            )  # fmt: skip
+            print(rows[-1], flush=True)
+    header = ("family", "rule", "level", "cutoff", "ITS99, median", "90 % interval", "paper", "ETS99, nJ")
+    return table(header, rows), data
+
+
+def noise() -> tuple[str, dict]:
+    formulas, longest, n_runs = problems("uf20-91", 12), 600, 24
+    rows, data = [], {}
+    for field, levels in (("read_noise", READ_NOISE), ("programming_error", PROGRAMMING_ERROR)):
+        for value in levels:
+            engine = TwoProducts(**{field: jnp.float32(value)})
+            found = judged({p: runs(formulas, "walksat", p, n_runs, longest, engine) for p in (0.2, 0.5)}, longest)
+            data[f"{field} {value:g}"] = found
+            rows.append((field, f"{value:g}", f"{found['level']:g}", f"{found['its99']:,.0f}",
+                         f"{found['low']:,.0f} to {found['high']:,.0f}"))  # fmt: skip
+            print(rows[-1], flush=True)
+    return table(("error of the arrays", "σ", "p", "ITS99, median", "90 % interval"), rows), data
+
+
+def energy() -> tuple[str, dict]:
+    """The energies of one replica, by rule, iteration by iteration: each prefix of a run is the same run."""
+    from hnn_sat.levels import Constant
+    from hnn_sat.solve import _run, _start
+
+    problem, data = problems("uf100-430", 1)[0], {}
+    for name in ("walksat", "gnsat-n", "mnsat"):
+        rule, tables = DYNAMICS[name], BitPlanes().prepare(jax.random.key(0), problem)
+        state = _start(jax.random.key(1), BitPlanes(), tables, 1)
+        energies = [int(state.n_violated[0])]
+        for t in range(600):
+            times = jnp.array([t, t + 1, 0], jnp.int32)
+            keys = (jax.random.key(2), jax.random.key(3))
+            level = Constant(jnp.float32(rule.noise))
+            state = _run(keys, state, BitPlanes(), rule, tables, rule.init(problem), level, times, "all")
+            energies.append(int(state.n_violated[0]))
+        data[name] = energies
+    return table(("rule", "start", "least of 600"), [(n, e[0], min(e)) for n, e in data.items()]), data
+
+
+def per_cpu_s(function, amount: float) -> float:
+    """Amount done a CPU-second, median of 3 after one call that compiles."""
+    function()
+    rates = []
+    for _ in range(3):
+        began = time.process_time()
+        function()
+        rates.append(amount / (time.process_time() - began))
+    return float(np.median(rates))
+
+
+def speed() -> tuple[str, dict]:
+    problem = unsatisfiable_ksat(jax.random.key(0), 250, 4.26 - 8 / 250)
+    rows = []
+    for name, n_runs, flips in (("walksat", 512, 10_000), ("probsat", 512, 10_000), ("gnsat-n", 64, 1000)):
+        schedule = Schedule(replicas=n_runs, max_flips=flips)
+        rate = per_cpu_s(
+            lambda n=name, s=schedule: solve(jax.random.key(1), problem, s, dynamic=DYNAMICS[n], until="all"),
+            n_runs * flips,
+        )
+        rows.append((f"{name}, bit planes, {n_runs} replicas", "iterations", f"{rate / 1e6:.2f} M"))
+    n_words, repeats = 256, 20
+    tables = bit_sliced.tables(problem)
+    words = jax.random.bits(jax.random.key(0), (250, n_words), jnp.uint32)
+
+    @jax.jit
+    def gains(words):
+        def once(i, words):
+            planes, _ = bit_sliced.gain_planes(tables, words)
+            return words ^ planes[0]  # so that nothing can be left out
+
+        return jax.lax.fori_loop(0, repeats, once, words)
+
+    rate = per_cpu_s(lambda: jax.block_until_ready(gains(words)), 32 * n_words * repeats)
+    rows.append((f"gains of all variables, bit-sliced, {32 * n_words} replicas", "evaluations", f"{rate / 1e6:.2f} M"))
+    engine = TwoProducts(read_noise=0.1)
+    schedule = Schedule(replicas=64, max_flips=300)
+    rate = per_cpu_s(lambda: solve(jax.random.key(1), problem, schedule, engine=engine, until="all"), 64 * 300)
+    rows.append(("walksat, noisy arrays of 20 tiles, 64 replicas", "iterations", f"{rate / 1e6:.4f} M"))
+    return table(("uf250 (250 variables, 1065 clauses)", "what", "a CPU-second"), rows), {}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("klima", "noise", "energy", "speed"))
+    parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md and the runs into docs/")
+    options = parser.parse_args()
+    text, data = {"klima": klima, "noise": noise, "energy": energy, "speed": speed}[options.what]()
+    if options.write and data:
+        (DOCS / f"sat-{options.what}.json").write_text(json.dumps(data, indent=1, allow_nan=True) + "\n")
+    assert math.isfinite(len(text))
+    record(f"k-SAT: {options.what}", text, write=options.write)
