@@ -128,27 +128,30 @@ class CAM(Readout):
         rows = self.rows
         if bounds is None:
             bounds = jnp.stack([jnp.asarray(rows.lo), jnp.asarray(rows.hi)], axis=-1)
-        in_order = jnp.moveaxis(bounds, (-2, -1), (0, 1))  # (n_rows, 2[, n_columns]), read row after row
-        std = self._read_std(in_order)
+        std = self._read_std(bounds)
         width = None if self.match_width is None else self.match_width * self._width
 
-        def search(word: Array, row: tuple[Array, Array, Array, Array | None]) -> tuple[Array, None]:
-            number, bit, ends, ends_std = row
-            row_key, (lo, hi) = jax.random.fold_in(key, number), ends
-            if ends_std is not None:
-                row_key, *noise_keys = jax.random.split(row_key, 3)
-                lo, hi = (
-                    end + one_std * normal(noise_key, x.shape)
-                    for noise_key, end, one_std in zip(noise_keys, ends, ends_std, strict=True)
-                )
+        def by_row(values: Array) -> tuple[Array, Array]:
+            """Lower and upper ends, (n_rows[, n_columns]) each, to be read in order."""
+            low, high = (jnp.moveaxis(values[..., end], -1, 0) for end in (0, 1))
+            return low, high
+
+        def search(word: Array, row: tuple[Array, Array, tuple[Array, Array], Any]) -> tuple[Array, None]:
+            number, bit, (lo, hi), fresh = row
+            if fresh is not None:
+                lo_key, hi_key = jax.random.split(jax.random.fold_in(noise_key, number))
+                lo = lo + fresh[0] * normal(lo_key, x.shape)
+                hi = hi + fresh[1] * normal(hi_key, x.shape)
             if width is None:
                 up = (x >= lo) & (x < hi)
             else:
                 p = jax.nn.sigmoid((x - lo) / width) * jax.nn.sigmoid((hi - x) / width)
-                up = uniform(row_key, x.shape) < p
+                up = uniform(jax.random.fold_in(match_key, number), x.shape) < p
             return word | jnp.where(up, bit, 0), None
 
-        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), in_order, std)
+        match_key, noise_key = (key, key) if std is None else jax.random.split(key)
+        fresh = None if std is None else by_row(std)
+        numbered = (jnp.arange(len(rows.bit)), jnp.asarray(1 << rows.bit, jnp.int32), by_row(bounds), fresh)
         word = jax.lax.scan(search, jnp.zeros(x.shape, jnp.int32), numbered)[0]
         if self.code == "gray":
             for shift in (1, 2, 4, 8):
