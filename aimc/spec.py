@@ -90,6 +90,15 @@ def _check_reads(spec: CrossbarSpec) -> None:
             "clip_reads=True makes read noise non-Gaussian near zero conductance, which read_path='output' cannot "
             "draw; use read_path='device', which draws every cell"
         )
+    if spec.clip_reads and spec.mapping.encoding == "signed_cell":
+        raise ValueError(
+            "clip_reads=True stops conductances at zero, and those of mapping.encoding='signed_cell' go through it"
+        )
+    if spec.inputs.encoding == "bit_serial" and getattr(spec.readout, "start", None) == "carried":
+        raise ValueError(
+            "readout.start='carried' keeps charge from one vector to the next, and inputs.encoding='bit_serial' reads "
+            "bit planes in between; use start='random'"
+        )
     if spec.clip_reads and spec.inputs.encoding == "pulse_width":
         raise ValueError(
             "clip_reads=True needs the conductance of a whole read, and inputs.encoding='pulse_width' collects noise "

@@ -14,7 +14,7 @@ import aimc
 from aimc import Mapping
 from aimc.devices import Gaussian
 from aimc.mapping import digit_weights, digits
-from aimc.readout import CAM, UniformADC
+from aimc.readout import CAM, IntegrateAndFire, UniformADC
 
 KEY = jax.random.key(11)
 RNG = np.random.default_rng(0)
@@ -357,6 +357,14 @@ def test_zero_conductance_and_one_row_arrays_work_in_every_layout():
         (
             lambda: aimc.crossbar(input_encoding="pulse_width", read_path="device", clip_reads=True),
             "clip_reads=True .* inputs.encoding='pulse_width'",
+        ),
+        (
+            lambda: _plain(read_path="device", clip_reads=True, mapping=Mapping("signed_cell")),
+            "clip_reads=True .* mapping.encoding='signed_cell'",
+        ),
+        (
+            lambda: aimc.crossbar(input_encoding="bit_serial", readout=IntegrateAndFire(start="carried")),
+            "readout.start='carried' .* inputs.encoding='bit_serial'",
         ),
         (lambda: aimc.Inputs(encoding="bit_serial", bits=1), "inputs.bits must be a whole number of bits from 2 to 16"),
         (
