@@ -1,6 +1,7 @@
 """What one iteration asks of an analog machine and of a digital computer, counted from shapes."""
 
 from aimc.counts import Counts
+from hnn_sat.placement import Placement
 from hnn_sat.problem import Problem
 
 RANDOM_BITS = 96  # one 32-bit word each for the clause, the coin and the variable
@@ -53,6 +54,64 @@ def iteration_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, 
     )
     choice = Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
     return forward + 2 * backward + choice
+
+
+def placed_counts(problem: Problem, placement: Placement, *, readout: str = "comparator") -> Counts:
+    """One WalkSAT/SKC flip on tiles that hold whole clauses (`hnn_sat.placement`), and their transposes.
+
+    Unused rows and columns are neither driven nor read. Forward: every used row of every tile driven, two
+      comparator_decisions, or one of adc_samples, for each clause; no partial sums.
+    Backward, twice: every used column of the transposed tiles driven, every used row converted, and the conversions of
+      one literal on several tiles added: conversions less 2 n digital_ops, at least 0.
+    Choice, flags and buffers as in `iteration_counts`. array_cycles: 3.
+    Raises ValueError for another readout.
+    """
+    if readout not in ("comparator", "adc"):
+        raise ValueError(f"readout must be comparator or adc, got {readout!r}")
+    n, m, n_literals = _checked(sizes(problem))
+    used = (placement.literals < 2 * n).sum(axis=1).tolist()
+    held = (placement.clauses < m).sum(axis=1).tolist()
+    macs = sum(rows * cols for rows, cols in zip(used, held, strict=True))
+    k = _tiles(n_literals, m)
+    forward = Counts(
+        analog_macs=macs,
+        dac_samples=sum(used),
+        adc_samples=m if readout == "adc" else 0,
+        comparator_decisions=2 * m if readout == "comparator" else 0,
+        digital_ops=2 * m if readout == "adc" else 0,
+        array_cycles=1,
+        buffer_bytes=2 * 2 * _tiles(m, 8) + _tiles(n, 8),
+    )
+    backward = Counts(
+        analog_macs=macs,
+        dac_samples=m,
+        adc_samples=sum(used),
+        digital_ops=max(sum(used) - 2 * n, 0),
+        array_cycles=1,
+        buffer_bytes=2 * 2 * n,
+    )
+    return forward + 2 * backward + Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
+
+
+def cam_counts(shape: Problem | tuple[int, int, int], longest_clause: int) -> Counts:
+    """One WalkSAT/SKC flip by searches: the bank of violated patterns and the `longest_clause` banks of critical ones.
+
+    cam_searches: every one of m rows in each of 1 + k banks. digital_ops: one counter increment or none for every match
+      line (m a bank), and the choice as in `iteration_counts`. buffer_bytes: the match lines written and read, n bits of
+      state read for each bank, two counts of 2 bytes for each variable written and read. array_cycles: one a bank.
+    Raises ValueError if a size is not positive.
+    """
+    n, m, n_literals = _checked(shape)
+    if longest_clause < 1:
+        raise ValueError(f"longest_clause must be at least 1, got {longest_clause}")
+    banks, k = 1 + longest_clause, _tiles(n_literals, m)
+    return Counts(
+        cam_searches=banks * m,
+        array_cycles=banks,
+        digital_ops=banks * m + n + m + 3 * k + 3,
+        random_bits=RANDOM_BITS,
+        buffer_bytes=banks * (2 * _tiles(m, 8) + _tiles(n, 8)) + 2 * 2 * 2 * n,
+    )
 
 
 def walksat_counts(shape: Problem | tuple[int, int, int]) -> Counts:

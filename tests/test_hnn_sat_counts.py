@@ -4,7 +4,8 @@ import jax
 import pytest
 
 from hnn_sat import from_clauses, random_ksat
-from hnn_sat.counts import iteration_counts, sizes, walksat_counts
+from hnn_sat.counts import cam_counts, iteration_counts, placed_counts, sizes, walksat_counts
+from hnn_sat.placement import place
 
 
 def tiles(length, size):
@@ -61,3 +62,34 @@ def test_counts_are_exact_integers_beyond_32_bits():
 def test_a_machine_that_cannot_exist_is_refused(shape, rows, message):
     with pytest.raises(ValueError, match=message):
         iteration_counts(shape, rows=rows)
+
+
+def test_placed_tiles_are_counted_row_by_row():
+    problem = random_ksat(jax.random.key(0), 40, 4.0)
+    placement = place(problem, 32, 24)
+    macs = drives = 0
+    for rows, columns in zip(placement.literals, placement.clauses, strict=True):
+        n_rows = sum(1 for code in rows if code != 80)
+        drives += n_rows
+        macs += n_rows * sum(1 for clause in columns if clause != 160)
+    counts = placed_counts(problem, placement)
+    assert counts.analog_macs == 3 * macs
+    assert counts.dac_samples == drives + 2 * 160
+    assert counts.adc_samples == 2 * drives
+    assert counts.comparator_decisions == 2 * 160
+    assert counts.array_cycles == 3
+    assert counts.digital_ops == 2 * (drives - 80) + 40 + 160 + 9 + 3
+    converted = placed_counts(problem, placement, readout="adc")
+    assert (converted.adc_samples, converted.comparator_decisions) == (2 * drives + 160, 0)
+    with pytest.raises(ValueError, match="readout must be"):
+        placed_counts(problem, placement, readout="eye")
+
+
+def test_searches_are_counted_bank_by_bank():
+    counts = cam_counts((250, 1065, 3195), 3)
+    assert counts.cam_searches == 4 * 1065
+    assert counts.array_cycles == 4
+    assert counts.digital_ops == 4 * 1065 + 250 + 1065 + 12
+    assert counts.buffer_bytes == 4 * (2 * 134 + 32) + 2000
+    with pytest.raises(ValueError, match="longest_clause"):
+        cam_counts((250, 1065, 3195), 0)
