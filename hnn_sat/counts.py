@@ -97,8 +97,8 @@ def cam_counts(shape: Problem | tuple[int, int, int], longest_clause: int) -> Co
     """One WalkSAT/SKC flip by searches: the bank of violated patterns and the `longest_clause` banks of critical ones.
 
     cam_searches: every one of m rows in each of 1 + k banks. digital_ops: one counter increment or none for every match
-      line (m a bank), and the choice as in `iteration_counts`. buffer_bytes: the match lines written and read, n bits of
-      state read for each bank, two counts of 2 bytes for each variable written and read. array_cycles: one a bank.
+      line (m a bank), and the choice as in `iteration_counts`. buffer_bytes: the match lines written and read, n bits
+      of state read for each bank, two counts of 2 bytes for each variable written and read. array_cycles: one a bank.
     Raises ValueError if a size is not positive.
     """
     n, m, n_literals = _checked(shape)
