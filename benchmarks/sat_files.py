@@ -68,6 +68,7 @@ def solve_file(path: Path, limit_s: float, use_propagation: bool) -> dict:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--out", type=Path, required=True)
+parser.add_argument("--families", nargs="*", help="only these; all by default")
 parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; the next run goes on")
 parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
 options = parser.parse_args()
@@ -81,6 +82,8 @@ by_family = defaultdict(list)
 for entry in index:
     by_family[entry["family"]].append(entry)
 for family, entries in by_family.items():
+    if options.families and family not in options.families:
+        continue
     with tarfile.open(SATLIB / f"{family}.tar.xz") as archive:
         members = {Path(member.name).name: member for member in archive if member.isfile()}
         for entry in entries:
