@@ -42,9 +42,19 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
     y = y - _digital_offset(known, state)
     if spec.inputs.encoding == "bit_serial":
         y = jnp.tensordot(jnp.asarray(plane_weights(spec.inputs), y.dtype), y, 1, precision=HIGHEST)
-    y = y * x_max
-    # A gain undoes what drift did to cells whose gradient does not drift: to the gradient both are 1.
-    return y + jax.lax.stop_gradient(y * (state.gain - 1.0))
+    return _compensated(y, x_max, state.gain)
+
+
+@jax.custom_jvp
+def _compensated(y: Array, x_max: Array, gain: Array) -> Array:
+    """y in the units of the inputs, drift undone. A gain undoes what drift did to cells whose gradient does not drift,
+    so to the gradient it is 1; the scale of the inputs is a constant."""
+    return y * (x_max * gain)
+
+
+@_compensated.defjvp
+def _compensated_jvp(primals, tangents):
+    return _compensated(*primals), tangents[0] * primals[1]
 
 
 def column_sums(

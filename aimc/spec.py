@@ -354,7 +354,7 @@ def numeric_fields(spec: Any, prefix: str = "") -> dict[str, float]:
     A level that is None, noise that does not exist, is listed as 0; setting it makes the noise exist.
     """
     if isinstance(spec, Number) and not isinstance(spec, bool):
-        return {prefix: float(spec)}  # ty: ignore
+        return {prefix: float(spec)}
     if isinstance(spec, tuple) and not hasattr(spec, "_fields"):
         parts = {str(i): entry for i, entry in enumerate(spec)}
     elif isinstance(spec, Mapping):
