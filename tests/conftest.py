@@ -20,6 +20,15 @@ install_import_hook(["aimc", "hnn_sat", "ebm"], "beartype.beartype")
 SKIPPED: list[str] = []
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Every compiled program keeps some memory maps, of which a process may have 65,530: a whole suite has more."""
+    yield
+    import jax
+
+    jax.clear_caches()
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember skips, except those for want of a GPU."""
     if report.skipped and "GPU" not in str(report.longrepr):
