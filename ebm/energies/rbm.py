@@ -10,16 +10,61 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ebm.energies import units
+
 # Every product below is an exact claim, so it must not drop to TF32 or bfloat16 on an accelerator.
 EXACT = jax.lax.Precision.HIGHEST
 
 
 class Rbm(NamedTuple):
-    """Parameters: weights W, visible bias a and hidden bias c, in units of temperature."""
+    """Parameters: weights W, visible bias a and hidden bias c, in units of temperature.
+
+    The methods are what samplers, losses and likelihoods ask of any layered model; see docs/energies.md.
+    """
 
     weights: Float[Array, "n_visible n_hidden"]
     visible_bias: Float[Array, " n_visible"]
     hidden_bias: Float[Array, " n_hidden"]
+
+    @property
+    def n_visible(self) -> int:
+        """Units of the visible layer."""
+        return self.weights.shape[0]
+
+    @property
+    def n_hidden(self) -> int:
+        """Units of the hidden layer."""
+        return self.weights.shape[1]
+
+    def energy(
+        self, visible: Float[Array, "*batch n_visible"], hidden: Float[Array, "*batch n_hidden"]
+    ) -> Float[Array, "*batch"]:
+        """E(v, h), as `rbm.energy`."""
+        return energy(self, visible, hidden)
+
+    def free_energy(self, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch"]:
+        """F(v), as `rbm.free_energy`."""
+        return free_energy(self, visible)
+
+    def hidden_logits(self, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch n_hidden"]:
+        """Log odds of the hidden units, as `rbm.hidden_logits`."""
+        return hidden_logits(self, visible)
+
+    def visible_field(self, hidden: Float[Array, "*batch n_hidden"]) -> Float[Array, "*batch n_visible"]:
+        """Log odds of the visible units, as `rbm.visible_logits`."""
+        return visible_logits(self, hidden)
+
+    def draw_hidden(
+        self, key: Key[Array, ""], visible: Float[Array, "*batch n_visible"]
+    ) -> Float[Array, "*batch n_hidden"]:
+        """All hidden units from their exact law given the visible ones; one uniform number a unit."""
+        return units.bernoulli(key, hidden_logits(self, visible))
+
+    def draw_visible(
+        self, key: Key[Array, ""], hidden: Float[Array, "*batch n_hidden"]
+    ) -> Float[Array, "*batch n_visible"]:
+        """All visible units from their exact law given the hidden ones; one uniform number a unit."""
+        return units.bernoulli(key, visible_logits(self, hidden))
 
 
 def init(

@@ -1,61 +1,71 @@
-"""Block Gibbs sampling of an RBM: all hidden units given the visible ones, then all visible given the hidden.
+"""Block Gibbs sampling of a layered machine: all hidden units given the visible ones, then the visible ones given them.
 
-Both layers are drawn exactly from their conditional law, so one step leaves the model's law unchanged
-whatever the parameters (Geman & Geman 1984). Chains are rows of one array: a sweep is two matrix products.
+The machine draws its own layers. Parameters of an RBM (Bernoulli, Gaussian or Potts) draw them exactly from their
+conditional law, so one step leaves the model's law unchanged whatever the parameters (Geman & Geman 1984); a simulated
+chip draws them with its errors, and settles on a law of its own. Chains are rows of one array: a sweep is two matrix
+products.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from aimc.noise import uniform
-from ebm.energies import rbm
+
+@runtime_checkable
+class Machine(Protocol):
+    """Any pytree that draws one layer given the other: the parameters of a layered model, or a simulated chip."""
+
+    @property
+    def n_visible(self) -> int: ...
+
+    @property
+    def n_hidden(self) -> int: ...
+
+    def draw_hidden(self, key: Key[Array, ""], visible: Array, /) -> Array: ...
+
+    def draw_visible(self, key: Key[Array, ""], hidden: Array, /) -> Array: ...
 
 
 class Chains(NamedTuple):
-    """Where every chain is: units in {0, 1}, one chain a row. This is all there is to save and resume."""
+    """Where every chain is, one chain a row. This is all there is to save and resume."""
 
     visible: Float[Array, "n_chains n_visible"]
     hidden: Float[Array, "n_chains n_hidden"]
 
 
-def init(key: Key[Array, ""], params: rbm.Rbm, n_chains: int) -> Chains:
-    """Chains whose visible units follow their biases alone, hidden units drawn given them.
+def init(key: Key[Array, ""], machine: Machine, n_chains: int) -> Chains:
+    """Chains whose visible units are drawn with every hidden unit off, hidden units drawn given them.
 
+    In an ideal machine the visible units then follow their biases alone.
     Raises ValueError when there is no chain to start.
     """
     if n_chains < 1:
         raise ValueError(f"n_chains must be at least 1, got {n_chains}")
     visible_key, hidden_key = jax.random.split(key)
-    logits = jnp.broadcast_to(params.visible_bias, (n_chains, *params.visible_bias.shape))
-    return at(hidden_key, params, _bernoulli(visible_key, logits))
+    return at(hidden_key, machine, machine.draw_visible(visible_key, jnp.zeros((n_chains, machine.n_hidden))))
 
 
-def at(key: Key[Array, ""], params: rbm.Rbm, visible: Float[Array, "n_chains n_visible"]) -> Chains:
+def at(key: Key[Array, ""], machine: Machine, visible: Float[Array, "n_chains n_visible"]) -> Chains:
     """Chains that start at the given rows, as contrastive divergence starts them at data."""
-    return Chains(visible, _bernoulli(key, rbm.hidden_logits(params, visible)))
+    return Chains(visible, machine.draw_hidden(key, visible))
 
 
-def step(key: Key[Array, ""], params: rbm.Rbm, state: Chains) -> Chains:
+def step(key: Key[Array, ""], machine: Machine, state: Chains) -> Chains:
     """One sweep: draw all hidden units given the visible ones, then all visible units given the hidden ones.
 
-    `key` is consumed; one uniform number a unit.
+    `key` is consumed; one random number a unit of an ideal machine.
     """
     hidden_key, visible_key = jax.random.split(key)
-    hidden = _bernoulli(hidden_key, rbm.hidden_logits(params, state.visible))
-    return Chains(_bernoulli(visible_key, rbm.visible_logits(params, hidden)), hidden)
+    hidden = machine.draw_hidden(hidden_key, state.visible)
+    return Chains(machine.draw_visible(visible_key, hidden), hidden)
 
 
-def sweeps(key: Key[Array, ""], params: rbm.Rbm, state: Chains, n_sweeps: int) -> Chains:
+def sweeps(key: Key[Array, ""], machine: Machine, state: Chains, n_sweeps: int) -> Chains:
     """`n_sweeps` steps, as one scan."""
 
     def body(chains: Chains, step_key: Key[Array, ""]) -> tuple[Chains, None]:
-        return step(step_key, params, chains), None
+        return step(step_key, machine, chains), None
 
     return jax.lax.scan(body, state, jax.random.split(key, n_sweeps))[0]
-
-
-def _bernoulli(key: Key[Array, ""], logits: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    return (uniform(key, logits.shape) < jax.nn.sigmoid(logits)).astype(logits.dtype)
