@@ -2,7 +2,7 @@
 
 from ebm import data, losses
 from ebm.counts import pcd_step_counts, pcd_step_operations
-from ebm.energies import rbm
+from ebm.energies import boltzmann, rbm
 from ebm.likelihood import log_likelihood, log_partition
 from ebm.samplers import gibbs
 from ebm.train import Diverged, TrainState, fit
@@ -10,6 +10,7 @@ from ebm.train import Diverged, TrainState, fit
 __all__ = [
     "Diverged",
     "TrainState",
+    "boltzmann",
     "data",
     "fit",
     "gibbs",
