@@ -2,7 +2,7 @@
 
 from ebm import data, losses
 from ebm.counts import pcd_step_counts, pcd_step_operations
-from ebm.energies import boltzmann, rbm
+from ebm.energies import boltzmann, gaussian, neural, potts, rbm
 from ebm.likelihood import log_likelihood, log_partition
 from ebm.samplers import gibbs
 from ebm.train import Diverged, TrainState, fit
@@ -13,11 +13,14 @@ __all__ = [
     "boltzmann",
     "data",
     "fit",
+    "gaussian",
     "gibbs",
     "log_likelihood",
     "log_partition",
     "losses",
+    "neural",
     "pcd_step_counts",
     "pcd_step_operations",
+    "potts",
     "rbm",
 ]

@@ -66,6 +66,15 @@ class Rbm(NamedTuple):
         """All visible units from their exact law given the hidden ones; one uniform number a unit."""
         return units.bernoulli(key, visible_logits(self, hidden))
 
+    def tempered(self, beta: float | Float[Array, ""]) -> "Rbm":
+        """The machine whose law is exp(-beta E) / Z(beta)."""
+        return Rbm(*(beta * leaf for leaf in self))
+
+    def independent(self, data_mean: Float[Array, " n_visible"] | None = None) -> "Rbm":
+        """Independent visible units without couplings, of this visible bias, or of the means in data."""
+        bias = self.visible_bias if data_mean is None else bias_of(data_mean)
+        return Rbm(jnp.zeros_like(self.weights), bias, jnp.zeros_like(self.hidden_bias))
+
 
 def init(
     key: Key[Array, ""],
@@ -75,9 +84,8 @@ def init(
 ) -> Rbm:
     """Small random weights and the visible bias that alone gives every unit its mean in the data.
 
-    Weights are normal with standard deviation 0.01 and the visible bias is log(m / (1 - m)) (Hinton 2012,
-    "A practical guide to training RBMs", section 8). Means are kept within [0.01, 0.99], because a pixel that
-    is never on in the data would ask for minus infinity. Without `data_mean` the biases are zero.
+    Weights are normal with standard deviation 0.01 and the visible bias is that of `bias_of` (Hinton 2012,
+    "A practical guide to training RBMs", section 8). Without `data_mean` the biases are zero.
     Raises ValueError when a layer is empty.
     """
     for name, size in (("n_visible", n_visible), ("n_hidden", n_hidden)):
@@ -85,12 +93,17 @@ def init(
             raise ValueError(f"{name} must be at least 1, got {size}")
     if data_mean is None:
         data_mean = jnp.full(n_visible, 0.5)
-    mean = jnp.clip(data_mean, 0.01, 0.99)
     return Rbm(
         weights=0.01 * jax.random.normal(key, (n_visible, n_hidden)),
-        visible_bias=jnp.log(mean) - jnp.log1p(-mean),
+        visible_bias=bias_of(data_mean),
         hidden_bias=jnp.zeros(n_hidden),
     )
+
+
+def bias_of(mean: Float[Array, " n"]) -> Float[Array, " n"]:
+    """log(m / (1 - m)), with means kept within [0.01, 0.99]: a unit that is never on would ask for minus infinity."""
+    mean = jnp.clip(mean, 0.01, 0.99)
+    return jnp.log(mean) - jnp.log1p(-mean)
 
 
 def energy(
