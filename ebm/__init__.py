@@ -1,6 +1,6 @@
 """Energy-based models: energies, samplers, training and exact likelihoods, with counts for the hardware they need."""
 
-from ebm import data, losses
+from ebm import data, losses, rules
 from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import boltzmann, gaussian, neural, potts, rbm
 from ebm.likelihood import log_likelihood, log_partition
@@ -23,4 +23,5 @@ __all__ = [
     "pcd_step_operations",
     "potts",
     "rbm",
+    "rules",
 ]

@@ -5,16 +5,16 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 Params = TypeVar("Params")
 
 
 def contrastive(
-    energy: Callable[[Params, Float[Array, "n d"]], Float[Array, " n"]],
+    energy: Callable[[Params, Array], Array],
     params: Params,
-    data: Float[Array, "n_data d"],
-    samples: Float[Array, "n_samples d"],
+    data: Float[Array, "n_data ..."],
+    samples: Float[Array, "n_samples ..."],
 ) -> Float[Array, ""]:
     """Mean energy of the data minus mean energy of samples of the model.
 
@@ -26,3 +26,52 @@ def contrastive(
     """
     samples = jax.lax.stop_gradient(samples)
     return jnp.mean(energy(params, data)) - jnp.mean(energy(params, samples))
+
+
+def denoising_score_matching(
+    key: Key[Array, ""],
+    energy: Callable[[Params, Array], Array],
+    params: Params,
+    data: Float[Array, "n ..."],
+    sigma: float | Float[Array, ""],
+) -> Float[Array, ""]:
+    """sigma^2 / 2 times the mean squared error of the score at noisy data (Vincent 2011, equation 9).
+
+    Noisy data is y = x + sigma z, z standard normal; the score -dE/dy should be -z / sigma. The factor sigma^2 keeps
+    the value near d / 2 before learning, whatever sigma is. Key is consumed, one normal number a value.
+    """
+    z = jax.random.normal(key, data.shape)
+    slope = jax.grad(lambda y: jnp.sum(energy(params, y)))(data + sigma * z)
+    return 0.5 * jnp.sum((z - sigma * slope) ** 2) / len(data)
+
+
+def noise_contrastive(
+    data_log_ratio: Float[Array, " n_data"], noise_log_ratio: Float[Array, " n_noise"]
+) -> Float[Array, ""]:
+    """Mean logistic loss of telling data from noise (Gutmann & Hyvaerinen 2010, equation 8; their ratio nu as given).
+
+    Takes log p_model(x) - log p_noise(x) at rows of data and at rows of noise; nu is n_noise / n_data, and the loss is
+    counted per row of data. Lowest where p_model is the law of the data, constant included.
+    """
+    nu = len(noise_log_ratio) / len(data_log_ratio)
+    is_data = jax.nn.softplus(jnp.log(nu) - data_log_ratio)
+    is_noise = jax.nn.softplus(noise_log_ratio - jnp.log(nu))
+    return jnp.mean(is_data) + nu * jnp.mean(is_noise)
+
+
+def pseudo_log_likelihood(
+    energy: Callable[[Params, Array], Array], params: Params, x: Float[Array, "n d"], *, spins: bool = False
+) -> Float[Array, " n"]:
+    """sum_i log p(x_i | all other units) of every row, in nats (Besag 1975).
+
+    Units are 0 and 1, or -1 and 1 with `spins`. Costs one energy of every row with each of its d units flipped, one
+    unit at a time, so memory stays that of one energy.
+    """
+    here = energy(params, x)
+
+    @jax.checkpoint  # the backward pass works a flip out again rather than keep all d of them
+    def body(total: Float[Array, " n"], i: Array) -> tuple[Float[Array, " n"], None]:
+        flipped = x.at[:, i].set(-x[:, i] if spins else 1 - x[:, i])
+        return total + jax.nn.log_sigmoid(energy(params, flipped) - here), None
+
+    return jax.lax.scan(body, jnp.zeros_like(here), jnp.arange(x.shape[1]))[0]

@@ -21,6 +21,7 @@ from ebm import checkpoint, train
 from ebm import data as datasets
 from ebm.energies import rbm
 from ebm.likelihood import log_likelihood, log_partition
+from ebm.rules import Contrastive
 
 CHUNK = 100  # steps between two looks from the host: progress, divergence, ^C
 
@@ -95,9 +96,8 @@ def fit(
         train_rows,
         optimizer=optimizer(settings),
         steps=settings.steps,
+        rule=Contrastive(chains=settings.chains, gibbs_steps=settings.gibbs_steps),
         batch=settings.batch,
-        chains=settings.chains,
-        gibbs_steps=settings.gibbs_steps,
         chunk=CHUNK,
         state=state,
         after_chunk=after_chunk,
@@ -208,7 +208,7 @@ def _record(settings: Settings, data: datasets.Split) -> dict[str, Any]:
 
 def _template(settings: Settings, shape: tuple[int, int]) -> train.TrainState:
     """A state with the shapes of this run's, to load a saved one into."""
-    n_data, n_visible = shape
     key = jax.random.key(0)
-    params = rbm.init(key, n_visible, settings.hidden)
-    return train.init(key, params, n_data, optimizer=optimizer(settings), chains=settings.chains)
+    params = rbm.init(key, shape[1], settings.hidden)
+    rule = Contrastive(chains=settings.chains, gibbs_steps=settings.gibbs_steps)
+    return train.init(key, params, np.zeros(shape, np.float32), rule=rule, optimizer=optimizer(settings))

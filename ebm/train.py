@@ -1,26 +1,28 @@
-"""Training by contrastive divergence: sample the model, compare with data, follow the difference."""
+"""Training: rows of data in a random order, a learning rule's gradient, an optimiser's step, again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebm import losses
-from ebm.energies import rbm
-from ebm.samplers import gibbs
+from ebm.rules import Contrastive, Rule
+
+GAP_LIMIT = 1e6  # nats; a model whose data and samples are so far apart in energy has run away, finite or not
+AXIS = "rows"  # name of the one mesh axis
 
 
 class TrainState(NamedTuple):
     """Everything the next step depends on. Save it, load it, and training goes on to the same bits."""
 
-    params: rbm.Rbm
+    params: Any
     optimizer: optax.OptState
-    chains: gibbs.Chains
+    memory: Any  # of the learning rule: `gibbs.Chains` for PCD
     key: Key[Array, ""]  # never changes: each step derives its own from it and the step number
     step: Int[Array, ""]
     order: Int[Array, " n_data"]  # order of the rows in this epoch
@@ -29,16 +31,16 @@ class TrainState(NamedTuple):
 class Info(NamedTuple):
     """What a chunk of training measured, one entry a step."""
 
-    gap: Float[Array, " n_steps"]  # free energy of the data minus that of the chains, in nats
+    gap: Float[Array, " n_steps"]  # of the rule: for PCD the free energy of the data minus that of the chains, in nats
     is_finite: Bool[Array, " n_steps"]
 
 
 class Diverged(FloatingPointError):
-    """Parameters stopped being finite. `state` is the last good one, from before the chunk that failed."""
+    """Training ran away. `state` is the last good one, from before the chunk that failed."""
 
-    def __init__(self, step: int, state: TrainState):
+    def __init__(self, step: int, state: TrainState, reason: str = "the parameters are not finite"):
         super().__init__(
-            f"training diverged at step {step}: the parameters are not finite; the last good state is that "
+            f"training diverged at step {step}: {reason}; the last good state is that "
             f"of step {int(state.step)}; lower the learning rate"
         )
         self.step = step
@@ -46,103 +48,95 @@ class Diverged(FloatingPointError):
 
 
 def init(
-    key: Key[Array, ""], params: rbm.Rbm, n_data: int, *, optimizer: optax.GradientTransformation, chains: int
+    key: Key[Array, ""],
+    params: Any,
+    data: Float[Array, "n_data ..."] | Float[np.ndarray, "n_data ..."],
+    *,
+    rule: Rule,
+    optimizer: optax.GradientTransformation,
 ) -> TrainState:
-    """The state before the first step: fresh chains, no steps taken."""
-    chain_key, step_key = jax.random.split(key)
+    """The state before the first step: a fresh memory of the rule, no steps taken."""
+    memory_key, step_key = jax.random.split(key)
     return TrainState(
         params=params,
         optimizer=optimizer.init(params),
-        chains=gibbs.init(chain_key, params, chains),
+        memory=rule.init(memory_key, params, jnp.asarray(data)),
         key=step_key,
         step=jnp.int32(0),
-        order=jnp.arange(n_data, dtype=jnp.int32),
+        order=jnp.arange(len(data), dtype=jnp.int32),
     )
 
 
 def fit(
     key: Key[Array, ""],
-    params: rbm.Rbm,
-    data: Float[Array, "n_data n_visible"] | Float[np.ndarray, "n_data n_visible"],
+    params: Any,
+    data: Float[Array, "n_data ..."] | Float[np.ndarray, "n_data ..."],
     *,
     optimizer: optax.GradientTransformation,
     steps: int,
+    rule: Rule = Contrastive(),  # noqa: B008  frozen
     batch: int = 128,
-    chains: int = 128,
-    gibbs_steps: int = 10,
-    persistent: bool = True,
     chunk: int = 500,
     state: TrainState | None = None,
-    after_chunk: Callable[[TrainState, Info], None] | None = None,
+    after_chunk: Callable[[TrainState, Info], bool | None] | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> TrainState:
-    """Train an RBM on rows of 0 and 1 and return the last state, whose `params` are the trained model.
+    """Train `params` on rows of data by a learning rule; the `params` of the returned state are the trained model.
 
     Every step takes the next `batch` rows of a random order of the data (a new order every epoch, the last
-    incomplete batch left out), moves `chains` persistent chains by `gibbs_steps` sweeps and lets the optax
-    `optimizer` follow the gradient of `losses.contrastive`. With `persistent=False` the chains start at the
-    batch instead: CD-k.
+    incomplete batch left out) and lets the optax `optimizer` follow the rule's gradient; the rule is PCD unless given
+    (`ebm.rules`). A second call with the same rule and optimizer objects and the same shapes compiles nothing.
 
     To resume, pass the saved `state` and otherwise the same arguments: the result is the same, bit for bit,
-    on the same machine layout. `after_chunk` is called on the host every `chunk` steps, with a state worth saving.
-    Raises ValueError for sizes that cannot work, Diverged when a parameter stops being finite.
+    on the same machine layout. `after_chunk` is called on the host every `chunk` steps, with a state worth saving;
+    when it returns True, training stops there.
+
+    `devices` share the rows of every batch and the chains, whose number and `batch` they must divide. Random numbers
+    and the order of the data are the same for any number of them, bit for bit; sums over rows round differently, so
+    states agree to rounding until a unit falls at its threshold.
+
+    Raises ValueError for sizes that cannot work, Diverged when a parameter stops being finite or the gap leaves
+    +-1e6 nats.
     """
-    n_data = len(data)
-    _check(
-        n_data,
-        steps=steps,
-        batch=batch,
-        chains=chains,
-        gibbs_steps=gibbs_steps,
-        persistent=persistent,
-        chunk=chunk,
-    )
-    if data.shape[1] != params.visible_bias.shape[0]:
-        raise ValueError(
-            f"rows of data need a unit for each of the {params.visible_bias.shape[0]} visible units of the model, "
-            f"got {data.shape[1]}"
-        )
+    _check(data, params, rule, steps=steps, batch=batch, chunk=chunk, n_devices=len(devices or (None,)))
     if state is None:
-        state = init(key, params, n_data, optimizer=optimizer, chains=chains)
-    advance = partial(
-        _advance,
-        optimizer=optimizer,
-        batch=batch,
-        gibbs_steps=gibbs_steps,
-        persistent=persistent,
-    )
-    advance = jax.jit(advance, static_argnames="n_steps")
+        state = init(key, params, data, rule=rule, optimizer=optimizer)
     rows = jnp.asarray(data, jnp.float32)
+    mesh = None
+    if devices is not None:
+        mesh = Mesh(np.array(devices), (AXIS,))
+        rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec()))
+        state = _place(state, rule, mesh)
     done = int(state.step)
     while done < steps:
         # Chunks end at multiples of `chunk`, so a resumed run cuts its work where the first one did.
         n_steps = min(chunk - done % chunk, steps - done)
-        new_state, info = advance(state, rows, n_steps=n_steps)
-        is_finite = np.asarray(info.is_finite)
-        if not is_finite.all():
-            raise Diverged(done + int(np.argmin(is_finite)) + 1, state)
+        new_state, info = _advance(state, rows, n_steps=n_steps, rule=rule, optimizer=optimizer, batch=batch, mesh=mesh)
+        _refuse_divergence(done, state, info)
         state = new_state
         done += n_steps
-        if after_chunk is not None:
-            after_chunk(state, info)
+        if after_chunk is not None and after_chunk(state, info):
+            break
     return state
 
 
+@partial(jax.jit, static_argnames=("n_steps", "rule", "optimizer", "batch", "mesh"))
 def _advance(
     state: TrainState,
-    data: Float[Array, "n_data n_visible"],
+    data: Float[Array, "n_data ..."],
     *,
     n_steps: int,
+    rule: Rule,
     optimizer: optax.GradientTransformation,
     batch: int,
-    gibbs_steps: int,
-    persistent: bool,
+    mesh: Mesh | None,
 ) -> tuple[TrainState, Info]:
     """`n_steps` training steps as one scan."""
     n_data = data.shape[0]
     batches_per_epoch = n_data // batch
 
     def body(state: TrainState, _: None) -> tuple[TrainState, Info]:
-        chain_key, order_key, start_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+        rule_key, order_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         position = state.step % batches_per_epoch
         order = jax.lax.cond(
             position == 0,
@@ -150,35 +144,56 @@ def _advance(
             lambda: state.order,
         )
         rows = data[jax.lax.dynamic_slice_in_dim(order, position * batch, batch)]
-        start = state.chains if persistent else gibbs.at(start_key, state.params, rows)
-        chains = gibbs.sweeps(chain_key, state.params, start, gibbs_steps)
-        gap, gradient = jax.value_and_grad(
-            lambda params: losses.contrastive(rbm.free_energy, params, rows, chains.visible)
-        )(state.params)
+        if mesh is not None:
+            rows = jax.lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(AXIS)))
+        gradient, memory, gap = rule.step(rule_key, state.params, state.memory, rows)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
-        params = jax.tree.map(jnp.add, state.params, updates)
+        params = jax.tree.map(lambda leaf, update: (leaf + update).astype(leaf.dtype), state.params, updates)
         is_finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))
-        new_state = TrainState(params, optimizer_state, chains, state.key, state.step + 1, order)
+        new_state = TrainState(params, optimizer_state, memory, state.key, state.step + 1, order)
         return new_state, Info(gap, is_finite)
 
     return jax.lax.scan(body, state, length=n_steps)
 
 
-def _check(
-    n_data: int,
-    *,
-    steps: int,
-    batch: int,
-    chains: int,
-    gibbs_steps: int,
-    persistent: bool,
-    chunk: int,
-) -> None:
-    sizes = {"steps": steps, "batch": batch, "chains": chains, "gibbs_steps": gibbs_steps, "chunk": chunk}
-    for name, size in sizes.items():
+def _place(state: TrainState, rule: Rule, mesh: Mesh) -> TrainState:
+    """The state on the devices of `mesh`: leaves of the memory with a row a chain are split, all others are copied."""
+    chains = getattr(rule, "chains", 0)
+
+    def sharding(is_memory: bool, leaf: Array) -> NamedSharding:
+        is_split = is_memory and chains > 0 and leaf.shape[:1] == (chains,)
+        return NamedSharding(mesh, PartitionSpec(AXIS) if is_split else PartitionSpec())
+
+    memory = jax.tree.map(lambda leaf: jax.device_put(leaf, sharding(True, leaf)), state.memory)
+    rest = jax.tree.map(lambda leaf: jax.device_put(leaf, sharding(False, leaf)), state._replace(memory=()))
+    return rest._replace(memory=memory)
+
+
+def _refuse_divergence(done: int, state: TrainState, info: Info) -> None:
+    is_finite, gap = np.asarray(info.is_finite), np.asarray(info.gap)
+    is_good = is_finite & (np.abs(gap) <= GAP_LIMIT)
+    if is_good.all():
+        return
+    first = int(np.argmin(is_good))
+    if not is_finite[first]:
+        raise Diverged(done + first + 1, state)
+    raise Diverged(done + first + 1, state, f"the gap is {gap[first]:g}, beyond {GAP_LIMIT:g} nats")
+
+
+def _check(data: Any, params: Any, rule: Rule, *, steps: int, batch: int, chunk: int, n_devices: int) -> None:
+    for name, size in {"steps": steps, "batch": batch, "chunk": chunk}.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
-    if batch > n_data:
-        raise ValueError(f"batch must be at most the number of training rows, {n_data}, got {batch}")
-    if not persistent and chains != batch:
+    if batch > len(data):
+        raise ValueError(f"batch must be at most the number of training rows, {len(data)}, got {batch}")
+    n_visible = getattr(params, "n_visible", None)
+    if n_visible is not None and data.shape[1:] != (n_visible,):
+        raise ValueError(
+            f"rows of data need a unit for each of the {n_visible} visible units of the model, got {data.shape[1]}"
+        )
+    chains = getattr(rule, "chains", 0)
+    if not getattr(rule, "persistent", True) and chains != batch:
         raise ValueError(f"chains must equal batch ({batch}) when they start at the data, got {chains}")
+    for name, size in {"batch": batch, "chains": chains}.items():
+        if size % n_devices:
+            raise ValueError(f"{name} must be a multiple of the {n_devices} devices that share it, got {size}")

@@ -10,6 +10,7 @@ import pytest
 
 import ebm
 from ebm import data, gibbs, rbm, run
+from ebm.rules import Contrastive
 
 COPIER = rbm.Rbm(80.0 * jnp.eye(4), jnp.full(4, -40.0), jnp.full(4, -40.0))  # a sweep copies the row it starts from
 ALL_ROWS = np.array(list(itertools.product((0, 1), repeat=4)), np.float32)
@@ -35,11 +36,9 @@ def test_an_epoch_visits_every_row_once_in_an_order_of_its_own():
         optimizer=optax.sgd(0.0),
         steps=12,
         batch=4,
-        chains=4,
-        gibbs_steps=2,
-        persistent=False,
+        rule=Contrastive(chains=4, gibbs_steps=2, persistent=False),
         chunk=1,
-        after_chunk=lambda state, info: seen.append(np.asarray(state.chains.visible)),
+        after_chunk=lambda state, info: seen.append(np.asarray(state.memory.visible)),
     )
     epochs = np.array(seen).reshape(3, 16, 4)
     for epoch in epochs:
@@ -51,6 +50,7 @@ def test_an_epoch_visits_every_row_once_in_an_order_of_its_own():
 def test_persistent_chains_go_on_from_where_they_were():
     """The copying machine keeps every persistent chain on its starting row, whatever the data."""
     states = []
+    rule = Contrastive(chains=8, gibbs_steps=3)
     ebm.fit(
         jax.random.key(0),
         COPIER._replace(visible_bias=jnp.full(4, -39.0)),
@@ -58,29 +58,29 @@ def test_persistent_chains_go_on_from_where_they_were():
         optimizer=optax.sgd(0.0),
         steps=6,
         batch=4,
-        chains=8,
-        gibbs_steps=3,
+        rule=rule,
         chunk=1,
-        state=None,
-        after_chunk=lambda state, info: states.append(state.chains),
+        after_chunk=lambda state, info: states.append(state.memory),
     )
     start = gibbs.Chains(jnp.asarray(ALL_ROWS[::2]), jnp.zeros((8, 4)))
     assert equal(states[0], states[-1])
-    resumed = ebm.train.init(jax.random.key(1), COPIER, 16, optimizer=optax.sgd(0.0), chains=8)._replace(chains=start)
-    options = {"optimizer": optax.sgd(0.0), "steps": 3, "batch": 4, "chains": 8}
+    options = {"optimizer": optax.sgd(0.0), "rule": rule}
+    resumed = ebm.train.init(jax.random.key(1), COPIER, ALL_ROWS, **options)._replace(memory=start)
+    options |= {"steps": 3, "batch": 4}
     last = ebm.fit(jax.random.key(1), COPIER, np.zeros_like(ALL_ROWS), state=resumed, **options)
-    assert jnp.array_equal(last.chains.visible, start.visible)
+    assert jnp.array_equal(last.memory.visible, start.visible)
 
 
 def test_the_first_step_of_sgd_is_the_difference_of_statistics():
     """One CD step of the copying machine, worked out by hand: chains equal data, so nothing moves."""
-    options = {"steps": 1, "batch": 16, "chains": 16, "persistent": False}
+    options = {"steps": 1, "batch": 16, "rule": Contrastive(chains=16, persistent=False)}
     last = ebm.fit(jax.random.key(0), COPIER, ALL_ROWS, optimizer=optax.sgd(1.0), **options)
     assert equal(last.params, COPIER)
     # With persistent chains all at 0 and the batch all at 1, a step of size 1 adds <v h> = <v> = <h> = 1.
-    state = ebm.train.init(jax.random.key(0), COPIER, 16, optimizer=optax.sgd(1.0), chains=16)
-    state = state._replace(chains=gibbs.Chains(jnp.zeros((16, 4)), jnp.zeros((16, 4))))
-    options = {"steps": 1, "batch": 16, "chains": 16, "state": state}
+    rule = Contrastive(chains=16)
+    state = ebm.train.init(jax.random.key(0), COPIER, ALL_ROWS, rule=rule, optimizer=optax.sgd(1.0))
+    state = state._replace(memory=gibbs.Chains(jnp.zeros((16, 4)), jnp.zeros((16, 4))))
+    options = {"steps": 1, "batch": 16, "rule": rule, "state": state}
     last = ebm.fit(jax.random.key(0), COPIER, np.ones_like(ALL_ROWS), optimizer=optax.sgd(1.0), **options)
     np.testing.assert_allclose(last.params.weights, COPIER.weights + 1, rtol=1e-6)
     np.testing.assert_allclose(last.params.visible_bias, COPIER.visible_bias + 1, rtol=1e-6)
@@ -107,8 +107,7 @@ def test_training_on_bars_and_stripes_approaches_the_entropy_of_the_data():
         optimizer=optax.adam(optax.cosine_decay_schedule(2e-2, 3000)),
         steps=3000,
         batch=14,
-        chains=128,
-        gibbs_steps=5,
+        rule=Contrastive(gibbs_steps=5),
     )
     after = ebm.log_likelihood(state.params, rows).mean()
     assert before < -6
@@ -127,8 +126,7 @@ def test_a_run_resumed_at_any_chunk_ends_on_the_same_bits():
             optimizer=optax.adam(1e-2),
             steps=50,
             batch=4,
-            chains=8,
-            gibbs_steps=2,
+            rule=Contrastive(chains=8, gibbs_steps=2),
             chunk=20,
             state=state,
             after_chunk=lambda state, info: states.append(state),
@@ -153,7 +151,7 @@ def test_divergence_names_its_step_and_hands_back_the_last_good_state():
             optimizer=optax.sgd(schedule),
             steps=100,
             batch=14,
-            chains=8,
+            rule=Contrastive(chains=8),
             chunk=10,
         )
     assert (caught.value.step, int(caught.value.state.step)) == (34, 30)
@@ -165,9 +163,11 @@ def test_divergence_names_its_step_and_hands_back_the_last_good_state():
     [
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"batch": 15}, "batch must be at most the number of training rows, 14, got 15"),
-        ({"chains": 0}, "chains must be at least 1"),
-        ({"gibbs_steps": 0}, "gibbs_steps must be at least 1"),
-        ({"persistent": False, "chains": 8}, r"chains must equal batch \(14\) when they start at the data, got 8"),
+        (
+            {"rule": Contrastive(persistent=False, chains=8)},
+            r"chains must equal batch \(14\) when they start at the data, got 8",
+        ),
+        ({"devices": jax.devices() * 3}, "batch must be a multiple of the 3 devices that share it, got 14"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused_before_training(options, message):
