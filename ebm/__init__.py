@@ -1,20 +1,24 @@
 """Energy-based models: energies, samplers, training and exact likelihoods, with counts for the hardware they need."""
 
-from ebm import data, losses, rules
+from ebm import ais, data, exact, losses, rules
 from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import boltzmann, gaussian, neural, potts, rbm
-from ebm.likelihood import log_likelihood, log_partition
+from ebm.likelihood import graph_log_likelihood, graph_log_partition, log_likelihood, log_partition
 from ebm.samplers import gibbs
 from ebm.train import Diverged, TrainState, fit
 
 __all__ = [
     "Diverged",
     "TrainState",
+    "ais",
     "boltzmann",
     "data",
+    "exact",
     "fit",
     "gaussian",
     "gibbs",
+    "graph_log_likelihood",
+    "graph_log_partition",
     "log_likelihood",
     "log_partition",
     "losses",

@@ -158,9 +158,9 @@ def log_partition(
     The upper bound is one as far as the samples follow the model: take persistent chains after many sweeps, or exact
     samples. Samples that miss a mode pull it below the truth, as a forward run that misses it does with the lower
     bound, and then both agree on a wrong value; `log_likelihood`, which starts at data, has no such blind spot where
-    the data are. Default betas are 10,000 in equal steps. Key is consumed. Raises ValueError as `forward`.
+    the data are. Default betas are 3,000 in equal steps. Key is consumed. Raises ValueError as `forward`.
     """
-    betas = linear_betas(10_000) if betas is None else betas
+    betas = linear_betas(3_000) if betas is None else betas
     forward_key, reverse_key = jax.random.split(key)
     up = forward(forward_key, params, betas, n_chains, base)
     down = reverse(reverse_key, params, betas, samples, base)
@@ -193,14 +193,14 @@ def log_likelihood(
     """Mean log p(x) of the rows: the lower bound from reverse chains that start at them, the upper from forward chains.
 
     Rows of zero or more chains each; the bound of a row takes the logarithm of the mean over its chains, so more of
-    them, or more betas, tighten it. Default betas are 10,000 in equal steps. Key is consumed.
+    them, or more betas, tighten it. Default betas are 3,000 in equal steps. Key is consumed.
     Raises ValueError as `forward`, and where there is no row or no chain a row.
     """
     if len(x) < 1 or chains_per_row < 1:
         raise ValueError(
             f"x and chains_per_row must be at least 1, got {len(x)} rows and {chains_per_row} chains a row"
         )
-    betas = linear_betas(10_000) if betas is None else betas
+    betas = linear_betas(3_000) if betas is None else betas
     forward_key, reverse_key = jax.random.split(key)
     up = forward(forward_key, params, betas, n_chains, base)
     rows = np.repeat(np.asarray(x, np.float32), chains_per_row, axis=0)

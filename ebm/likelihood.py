@@ -39,7 +39,7 @@ def log_partition(params: Layered) -> float:
     n_visible, n_hidden = layers.coupling.shape
     n_small = min(n_visible, n_hidden) if isinstance(params, Rbm) else n_hidden
     if n_small > MAX_ENUMERATED_UNITS:
-        found = f"{n_visible} and {n_hidden}" if isinstance(params, Rbm) else f"{n_hidden} hidden units"
+        found = f"{n_small} and {max(n_visible, n_hidden)}" if isinstance(params, Rbm) else f"{n_hidden} hidden ones"
         raise ValueError(
             f"the exact likelihood needs a layer of at most {MAX_ENUMERATED_UNITS} units, got {found}; use at most "
             f"{MAX_ENUMERATED_UNITS} hidden units, or estimate log Z instead"
