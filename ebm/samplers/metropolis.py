@@ -31,8 +31,8 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """What one step did, a chain each: min(1, ratio), the logarithm of the ratio, and whether it was accepted.
 
-    Under the stationary law the mean of exp(log_ratio) is 1 for a sampler that proposes reversibly, as here
-    (Creutz 1988): a check that needs no reference.
+    Under the stationary law the mean of exp(log_ratio) is 1 (Creutz 1988), a check that needs no reference; for an
+    energy steeper than a square rare large ratios carry that mean, and it converges slowly.
     """
 
     acceptance: Float[Array, "*batch"]
