@@ -8,12 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
 from hnn_sat import state as replicas_of
 from hnn_sat.dynamics import Dynamic, WalkSAT
 from hnn_sat.dynamics.base import unpack
 from hnn_sat.engines import BitPlanes, Engine
+from hnn_sat.engines.base import OwnLoop
 from hnn_sat.levels import NoiseLevel, as_level
 from hnn_sat.problem import Problem
 from hnn_sat.schedule import LARGEST_FLIPS, Schedule
@@ -91,19 +93,28 @@ def solve(
     ends = schedule.ends()
     run_began, run_end, n_runs = 0, next(ends), 1
 
-    state = _start(jax.random.fold_in(start_key, 0), engine, tables, schedule.replicas)
-    done, chunk = 0, FIRST_CHUNK_FLIPS
+    if isinstance(engine, OwnLoop):
+        engine.check(dynamic, level)
+        xs = _random_assignments(jax.random.fold_in(start_key, 0), schedule.replicas, tables)
+        state, unit = engine.begin(flip_key, tables, xs), engine.piece(problem)
+    else:
+        state, unit = _start(jax.random.fold_in(start_key, 0), engine, tables, schedule.replicas), 1
+    done, chunk = 0, max(FIRST_CHUNK_FLIPS, unit)
     while True:
         stretch_began = time.monotonic()
         stop = min(done + chunk, schedule.max_flips, run_end, repair_at)
-        times = jnp.array([done, stop, run_began], jnp.int32)
-        state = _run((flip_key, read_key), state, engine, dynamic, tables, setup, level, times, until)
-        done, n_solved, n_unsatisfied = stop, int(jnp.sum(state.n_best == 0)), int(jnp.min(state.n_best))
+        if isinstance(engine, OwnLoop):
+            state, stop = engine.run(state, tables, level, done, stop, until)
+        else:
+            times = jnp.array([done, stop, run_began], jnp.int32)
+            state = _run((flip_key, read_key), state, engine, dynamic, tables, setup, level, times, until)
+        n_best = np.asarray(state.n_best)
+        done, n_solved, n_unsatisfied = stop, int(np.sum(n_best == 0)), int(np.min(n_best))
         elapsed = time.monotonic() - stretch_began
         if elapsed < CHUNK_S / 2:
             chunk = min(2 * chunk, LARGEST_FLIPS // 4)
         elif elapsed > 2 * CHUNK_S:
-            chunk = max(chunk // 2, 1)
+            chunk = max(chunk // 2 // unit * unit, unit)
         is_enough = n_solved >= (1 if until == "first" else schedule.replicas)
         is_late = time.monotonic() - began >= time_limit_s
         if is_enough or is_late or done >= schedule.max_flips:
@@ -118,9 +129,20 @@ def solve(
                 n_repaired += n_new
             state = state._replace(missed_clauses=jnp.zeros_like(state.missed_clauses))
         if done == run_end:
-            state = _restart(jax.random.fold_in(start_key, n_runs), state, engine, tables)
+            restart_key = jax.random.fold_in(start_key, n_runs)
+            if isinstance(engine, OwnLoop):
+                xs = _random_assignments(restart_key, schedule.replicas, tables)
+                state = engine.again(tables, xs, state)
+            else:
+                state = _restart(restart_key, state, engine, tables)
             run_began, run_end, n_runs = run_end, next(ends), n_runs + 1
 
+    if isinstance(engine, OwnLoop):
+        n_best, n_flips, n_iterations = (
+            jnp.asarray(counts.astype(np.int32)) for counts in (state.n_best, state.n_flips, state.n_iterations)
+        )
+        best = jnp.asarray(engine.best(state))
+        return Result(best, n_best, n_flips, n_best == 0, n_iterations, jnp.zeros_like(n_best))
     return Result(
         assignments=jax.vmap(partial(unpack, n_variables=problem.n_variables))(state.best_x),
         n_unsatisfied=state.n_best,

@@ -5,7 +5,7 @@ digital state of all replicas, `look` reads the machine once. The three counting
 `jax.vmap` runs many. Whatever the reading says, `n_violated` is the exact energy of the digital state.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,38 @@ class Engine:
 
     def make_counts(self, tables: Any, view: Any, literal: Int[Array, " k"]) -> Array:
         """Violated clauses that each of these false literals would satisfy."""
+        raise NotImplementedError
+
+
+class OwnLoop(Engine):
+    """Base of engines that make many iterations themselves, on random numbers of their own."""
+
+    def piece(self, problem: Problem) -> int:
+        """Iterations after which replicas take turns; stretches are whole numbers of these."""
+        raise NotImplementedError
+
+    def check(self, dynamic: Any, level: Any) -> None:
+        """Raises ValueError, in one sentence, for a rule or a course of the level that it cannot run."""
+        raise NotImplementedError
+
+    def begin(self, key: Key[Array, ""], tables: Any, xs: Bool[Array, "r n"]) -> Any:
+        """All replicas at xs; has at least `n_best`, `n_flips` and `n_iterations`. key is consumed by the random
+        numbers of the whole search."""
+        raise NotImplementedError
+
+    def again(self, tables: Any, xs: Bool[Array, "r n"], state: Any) -> Any:
+        """Continue unsolved replicas from xs; the state given is used up."""
+        raise NotImplementedError
+
+    def run(
+        self, state: Any, tables: Any, level: Any, begin: int, stop: int, until: Literal["first", "all"]
+    ) -> tuple[Any, int]:
+        """Iterations begin to stop - 1 of every replica, and the iteration that was reached: with "first", the end of
+        the piece in which one was solved. The state given is used up."""
+        raise NotImplementedError
+
+    def best(self, state: Any) -> Any:
+        """The best assignment each replica has met."""
         raise NotImplementedError
 
 
