@@ -34,6 +34,9 @@ class Counts:
     `vector_flops` (floating-point work that is no matrix product, such as an optimiser's), `random_bits` drawn,
     `buffer_bytes` moved through on-chip memory.
 
+    On a chip of probabilistic bits: `pbit_updates` (one node drawn anew given its neighbours), `node_reads` (one node's
+    state taken off the chip) and `node_writes` (the parameters of one node, its bias and couplings, put on it).
+
     On a digital computer, in addition: `memory_bytes` (off-chip traffic) and `kernel_launches`.
     """
 
@@ -51,6 +54,9 @@ class Counts:
     vector_flops: int = 0
     random_bits: int = 0
     buffer_bytes: int = 0
+    pbit_updates: int = 0
+    node_reads: int = 0
+    node_writes: int = 0
     memory_bytes: int = 0
     kernel_launches: int = 0
 

@@ -38,6 +38,9 @@ EVENTS: dict[str, Event] = {
     "vector_flops": Event("one floating-point operation of other digital work", "FLOP", "array"),
     "random_bits": Event("one random bit drawn", "bit", "array"),
     "buffer_bytes": Event("one byte through on-chip memory", "byte", "chip"),
+    "pbit_updates": Event("one probabilistic bit drawn anew given its neighbours", "update", "array"),
+    "node_reads": Event("the state of one probabilistic bit taken off the chip", "node", "chip"),
+    "node_writes": Event("bias and couplings of one probabilistic bit put on the chip", "node", "chip"),
     "memory_bytes": Event("one byte to or from off-chip memory", "byte", "chip"),
     "kernel_launches": Event("one program started on a digital processor: time, not energy", "launch", "chip"),
 }

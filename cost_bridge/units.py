@@ -55,6 +55,7 @@ UNITS = {
     "forward": "values",  # feed_forward
     "macs": "MAC",
     "samples": "conversions",
+    "pbits": "p-bits",
     "inputs": "lines",
     "outputs": "lines",
     "groups": "groups",
@@ -71,7 +72,7 @@ UNITS = {
 }
 """Words that end a name, and how a person writes them. 1 is a pure number."""
 
-COUNTS = ("layers", "heads", "width", "vocabulary", "context", "parameters", "interruptions", "growth")
+COUNTS = ("layers", "heads", "width", "vocabulary", "context", "parameters", "interruptions", "growth", "pbits")
 """Units that are a whole name."""
 
 PURE = {"model_form"}
