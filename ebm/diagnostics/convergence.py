@@ -38,7 +38,7 @@ def r_hat(draws: Draws) -> RHat:
     """The larger of R-hat of the rank-normalised split chains and of their folded values, |x − median|.
 
     The first sees chains of different means, the second of different widths. The floor takes B/W as F-distributed with
-    ESS/n_chains draws a half chain. Chains that never move, or not all to the same value, have an R-hat of infinity; if
+    as many draws as each half chain, by itself, is worth. Chains that never move, or not all to the same value, have an R-hat of infinity; if
     all are at one value it is nan. Raises ValueError for fewer than 8 steps a chain.
     """
     x = _split(draws)
@@ -46,7 +46,9 @@ def r_hat(draws: Draws) -> RHat:
         return RHat(np.nan, np.nan)
     folded = np.abs(x - np.median(x))
     value = max(_potential(_normal_scores(x)), _potential(_normal_scores(folded)) if np.ptp(folded) else 0.0)
-    m, n = len(x), max(_ess(_normal_scores(x))[0] / len(x), 2.0)
+    z = _normal_scores(x)
+    # About each chain's own mean: counting their disagreement as autocorrelation would excuse it.
+    m, n = len(x), max(_ess(z - z.mean(axis=1, keepdims=True))[0] / len(x), 2.0)
     floor = np.sqrt((n - 1) / n + f_law.ppf(0.995, m - 1, m * (n - 1)) / n)
     return RHat(float(value), float(floor))
 
@@ -94,7 +96,7 @@ def _ess(z: Float[np.ndarray, "m n"]) -> tuple[float, int]:
         return np.nan, 0
     rho = 1 - (covariance[0] - covariance * (n - 1) / n) / total
     rho[0] = 1.0
-    pairs = rho[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
+    pairs = rho[: 2 * max((n - 3) // 2, 1)].reshape(-1, 2).sum(axis=1)
     stop = int(np.argmax(pairs < 0)) if (pairs < 0).any() else len(pairs)
     # The last positive even term is kept, as by the authors: it steadies short, antithetic chains.
     last = max(rho[2 * stop], 0.0) if 2 * stop < len(rho) else 0.0
