@@ -2,6 +2,8 @@
 
     DIR/run.json          settings, sizes, data fingerprint, versions
     DIR/step_00000500/    one training state (orbax); the two newest are kept
+    DIR/validation.json   looks at the validation rows, where the run has some, and the best state in DIR/best/
+    DIR/evaluation.json   what `ebm evaluate` found
 
 Everything is written under a name that ends in `.partial` and renamed, so a run killed at any moment leaves a
 directory that resumes from its newest state.
@@ -16,6 +18,8 @@ from typing import Any
 from ebm.train import TrainState
 
 RUN_FILE = "run.json"
+LOOKS_FILE = "validation.json"
+BEST = "best"
 PARTIAL = ".partial"
 STATES_KEPT = 2
 
@@ -33,10 +37,15 @@ def create(directory: Path, record: dict[str, Any]) -> bool:
         return True
     if not directory.is_dir() or any(entry.suffix != PARTIAL for entry in directory.iterdir()):
         raise ValueError(f"{directory} exists and is not a training run; choose another directory")
-    partial = directory / (RUN_FILE + PARTIAL)
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(partial, directory / RUN_FILE)
+    write_json(directory / RUN_FILE, record)
     return False
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    os.replace(partial, path)
 
 
 def read_record(directory: Path) -> dict[str, Any]:

@@ -1,107 +1,48 @@
-"""One training run under a directory: from settings to a trained model, resumable at any point.
+"""One training run under a directory: from settings to a trained model, resumable at any point."""
 
-The default settings were chosen by the exact log-likelihood of held-out fifths of the training part, without the test
-part: `benchmarks/rbm_settings.py` prints the alternatives, `benchmarks/rbm.py` what came of it on the test part.
-Plain SGD, a linear decay, an average over steps and weight decay inside the loss were tried too and were no better.
-"""
-
+import json
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from ebm import checkpoint, train
+from ebm import ais, checkpoint, train
 from ebm import data as datasets
-from ebm.energies import rbm
-from ebm.likelihood import log_likelihood, log_partition
-from ebm.rules import Contrastive
+from ebm.hardware import Hardware
+from ebm.likelihood import log_likelihood
+from ebm.settings import MODELS, Settings, check, energy_params, fit, learning_rule, load_data, new_params, optimizer
 
-CHUNK = 100  # steps between two looks from the host: progress, divergence, ^C
+__all__ = [
+    "MODELS",
+    "Looks",
+    "Model",
+    "Settings",
+    "fit",
+    "glance",
+    "load",
+    "model",
+    "open_data",
+    "read_looks",
+    "train_in",
+]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What determines a run, together with the data; the module says how the defaults were chosen."""
-
-    data: str = "digits"
-    """`digits`, or a .npy file whose rows are 0 and 1."""
-    model: str = "rbm"
-    """The energy; only `rbm` so far."""
-    hidden: int = 16
-    """Hidden units."""
-    seed: int = 1
-    """Every random number of the run follows from it."""
-    steps: int = 12000
-    """Training steps."""
-    batch: int = 128
-    """Rows of data a step."""
-    chains: int = 128
-    """Persistent Gibbs chains."""
-    gibbs_steps: int = 10
-    """Gibbs sweeps of every chain a step."""
-    learning_rate: float = 0.04
-    """Adam's first learning rate; it falls to 0 along a cosine."""
-    weight_decay: float = 0.02
-    """Fraction of every weight lost a step, times the learning rate; biases are left alone."""
+SPLIT = "train_test_split(test_size=0.2, random_state=0)"
+CHEAP_HIDDEN_UNITS = 16  # an exact likelihood within 0.2 s
+LOOK_BETAS = 1000  # of the annealing that stands for the exact likelihood in larger models
 
 
-def check(settings: Settings) -> None:
-    """Raise ValueError for a value that no run can have.
+class Model(NamedTuple):
+    """A trained model as the run leaves it."""
 
-    Not in the constructor, which the command line calls and whose errors it would frame as its own.
-    """
-    if settings.model != "rbm":
-        raise ValueError(f"model must be 'rbm', got {settings.model!r}")
-    for name in ("hidden", "steps", "batch", "chains", "gibbs_steps"):
-        if (value := getattr(settings, name)) < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not 0 <= settings.seed < 2**32:
-        raise ValueError(f"seed must be from 0 to 2^32 - 1, got {settings.seed}")
-    if not 0 < settings.learning_rate <= 1:
-        raise ValueError(f"learning_rate must be above 0 and at most 1, got {settings.learning_rate}")
-    if not 0 <= settings.weight_decay < 1:
-        raise ValueError(f"weight_decay must be at least 0 and below 1, got {settings.weight_decay}")
-
-
-def optimizer(settings: Settings) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), on a cosine that ends at zero."""
-    return optax.adamw(
-        optax.cosine_decay_schedule(settings.learning_rate, settings.steps),
-        weight_decay=settings.weight_decay,
-        mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim == 2, params),  # weights, not biases
-    )
-
-
-def fit(
-    settings: Settings,
-    train_rows: datasets.Rows,
-    *,
-    state: train.TrainState | None = None,
-    after_chunk: Callable[[train.TrainState, train.Info], None] | None = None,
-) -> train.TrainState:
-    """Train on `train_rows` as the settings say, from the start or from a saved `state`."""
-    check(settings)
-    init_key, fit_key = jax.random.split(jax.random.key(settings.seed))
-    mean = jnp.asarray(train_rows.mean(axis=0))
-    return train.fit(
-        fit_key,
-        rbm.init(init_key, train_rows.shape[1], settings.hidden, mean),
-        train_rows,
-        optimizer=optimizer(settings),
-        steps=settings.steps,
-        rule=Contrastive(chains=settings.chains, gibbs_steps=settings.gibbs_steps),
-        batch=settings.batch,
-        chunk=CHUNK,
-        state=state,
-        after_chunk=after_chunk,
-    )
+    settings: Settings
+    params: Any
+    step: int
+    is_finished: bool
 
 
 def train_in(
@@ -113,90 +54,154 @@ def train_in(
 ) -> train.TrainState:
     """Train under `directory`, going on from its newest state if the same run was started there before.
 
-    A state is saved every `checkpoint_every` steps, at the end, and on ^C or divergence.
+    A state is saved every `checkpoint_every` steps, at the end, and on ^C or divergence. With validation rows every
+    look at them is written to `validation.json`, and the best state to `best`.
     Raises ValueError when the directory holds anything else or a finished run, Diverged as `train.fit` does.
     """
     check(settings)
     if checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
-    data = datasets.load(settings.data)
-    if settings.batch > len(data.train):
-        raise ValueError(f"batch must be at most the number of training rows, {len(data.train)}, got {settings.batch}")
-    is_resumed = checkpoint.create(directory, _record(settings, data))
+    data, parts = load_data(settings)
+    if settings.batch > len(parts.train):
+        raise ValueError(f"batch must be at most the number of training rows, {len(parts.train)}, got {settings.batch}")
+    is_resumed = checkpoint.create(directory, _record(settings, data, parts))
     done = checkpoint.latest_step(directory) if is_resumed else None
-    if done == settings.steps:
+    if done is not None and is_finished(directory, settings):
         raise ValueError(
             f"{directory} holds a finished run of {done} steps; evaluate it with `ebm evaluate`, or choose "
             "another directory"
         )
-    newest = None if done is None else checkpoint.load(directory, _template(settings, data.train.shape))
+    newest = None if done is None else checkpoint.load(directory, _template(settings, parts.train))
+    looks = Looks(directory, settings, parts.test, done or 0)
 
-    def keep(state: train.TrainState, info: train.Info) -> None:
+    def keep(state: train.TrainState, info: train.Info) -> bool:
         nonlocal newest
         newest = state
         step = int(state.step)
-        if step // checkpoint_every > (step - len(info.gap)) // checkpoint_every or step == settings.steps:
+        is_last = step == settings.steps
+        if settings.validation and (step % settings.look_every == 0 or is_last):
+            is_last |= looks.look(state)
+        if is_last or step // checkpoint_every > (step - len(info.gap)) // checkpoint_every:
             checkpoint.save(directory, state)
         if after_chunk is not None:
             after_chunk(state, info)
+        return is_last
 
     try:
-        return fit(settings, data.train, state=newest, after_chunk=keep)
+        return fit(settings, parts.train, state=newest, after_chunk=keep)
     except (KeyboardInterrupt, train.Diverged):
         if newest is not None:
             checkpoint.save(directory, newest)
         raise
 
 
+class Looks:
+    """What was seen on the validation rows so far, kept in the run directory.
+
+    Looks past the step that a run goes on from are forgotten: they are taken again, with the same result.
+    """
+
+    def __init__(self, directory: Path, settings: Settings, rows: datasets.Rows, done: int) -> None:
+        self._directory, self._settings, self._rows = directory, settings, rows
+        self.seen = [look for look in read_looks(directory) if look["step"] <= done]
+
+    def look(self, state: train.TrainState) -> bool:
+        """Measure, write down, keep the state if it is the best so far; True when patience has run out."""
+        value = glance(self._settings, energy_params(state.params), self._rows, int(state.step))
+        if not self.seen or value > max(look["log_likelihood"] for look in self.seen):
+            checkpoint.save(self._directory / checkpoint.BEST, state)
+        self.seen.append({"step": int(state.step), "log_likelihood": value})
+        checkpoint.write_json(self._directory / checkpoint.LOOKS_FILE, self.seen)
+        return has_run_out(self.seen, self._settings.patience)
+
+
+def read_looks(directory: Path) -> list[dict[str, Any]]:
+    """The looks at the validation rows of a run, oldest first; none without validation."""
+    path = directory / checkpoint.LOOKS_FILE
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def has_run_out(looks: list[dict[str, Any]], patience: int) -> bool:
+    """Whether the last `patience` looks were all no better than the best before them."""
+    values = [look["log_likelihood"] for look in looks]
+    return patience > 0 and len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
+
+
+def is_finished(directory: Path, settings: Settings) -> bool:
+    """Whether a run has taken all its steps, or stopped by its validation rows."""
+    done = checkpoint.latest_step(directory)
+    if done == settings.steps:
+        return True
+    looks = read_looks(directory)
+    return bool(looks) and looks[-1]["step"] == done and has_run_out(looks, settings.patience)
+
+
+def glance(settings: Settings, params: Any, rows: datasets.Rows, step: int) -> float:
+    """Mean log-likelihood of rows, for choosing among states: exact in small models, else a stochastic lower bound.
+
+    The bound is that of annealing back from the rows with 1,000 temperatures; its key follows from seed and step.
+    """
+    if settings.hidden <= CHEAP_HIDDEN_UNITS:
+        return float(log_likelihood(params, rows).mean())
+    key = jax.random.fold_in(jax.random.key(settings.seed), step)
+    return ais.log_likelihood(key, params, rows, n_chains=64, betas=ais.linear_betas(LOOK_BETAS)).lower
+
+
 def load(directory: Path) -> tuple[Settings, train.TrainState]:
     """The settings and the newest state of a run. Raises ValueError when `directory` does not hold one."""
-    record = checkpoint.read_record(directory)
-    try:
-        settings = Settings(**record["settings"])
-        shape = (record["data"]["n_train"], record["data"]["n_visible"])
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{directory} was written by another version of `ebm train`: {error}") from error
-    return settings, checkpoint.load(directory, _template(settings, shape))
+    settings, _, rows = _read(directory)
+    return settings, checkpoint.load(directory, _template(settings, rows))
 
 
-def evaluate(directory: Path) -> dict[str, Any]:
-    """Exact log-likelihoods of a run's model, in nats a row, with where they come from.
+def model(directory: Path) -> Model:
+    """The model of a run: its best state on validation rows where there are some, else its newest.
 
-    Raises ValueError when the directory is not a run, its data changed since, or both layers are too large.
+    Raises ValueError when `directory` does not hold one.
     """
-    settings, state = load(directory)
-    record = checkpoint.read_record(directory)
-    data = datasets.load(settings.data)
+    settings, _, rows = _read(directory)
+    best = directory / checkpoint.BEST
+    where = best if settings.validation and checkpoint.latest_step(best) is not None else directory
+    state = checkpoint.load(where, _template(settings, rows))
+    return Model(settings, energy_params(state.params), int(state.step), is_finished(directory, settings))
+
+
+def open_data(directory: Path) -> tuple[datasets.Split, datasets.Split]:
+    """The data of a run, as `load_data`. Raises ValueError when it changed since."""
+    settings, record, _ = _read(directory)
+    data, parts = load_data(settings)
     if datasets.fingerprint(data) != record["data"]["sha256"]:
         raise ValueError(f"{settings.data} has changed since {directory} was trained on it; restore the data")
-    partition = log_partition(state.params)
-    rows = {"test": data.test, "train": data.train}
-    values = {name: log_likelihood(state.params, part, partition) for name, part in rows.items()}
-    return {
-        "test_log_likelihood": float(values["test"].mean()),
-        "test_standard_error": float(values["test"].std(ddof=1) / np.sqrt(len(data.test))),
-        "train_log_likelihood": float(values["train"].mean()),
-        "unit": "nats per row",
-        "method": "exact, by enumeration of the smaller layer",
-        "log_partition": partition,
-        "n_test": len(data.test),
-        "n_train": len(data.train),
-        "hidden": settings.hidden,
-        "step": int(state.step),
-        "is_finished": int(state.step) == settings.steps,
-        **record,
-    }
+    return data, parts
 
 
-def _record(settings: Settings, data: datasets.Split) -> dict[str, Any]:
+def _read(directory: Path) -> tuple[Settings, dict[str, Any], datasets.Rows]:
+    record = checkpoint.read_record(directory)
+    try:
+        stored = {name: value for name, value in record["settings"].items() if name != "hardware"}
+        settings = replace(Settings(**stored), hardware=Hardware(**record["settings"].get("hardware", {})))
+        shape = (record["data"]["n_train"], record["data"]["n_visible"])
+        n_states = record["data"].get("n_states", 1)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{directory} was written by another version of `ebm train`: {error}") from error
+    rows = np.zeros(shape, np.float32)
+    rows[:, ::n_states] = 1.0  # rows of any values with the right symbols and a spread
+    rows[::2] = 0.0 if settings.model != "potts" else rows[::2]
+    return settings, record, rows
+
+
+def _record(settings: Settings, data: datasets.Split, parts: datasets.Split) -> dict[str, Any]:
     packages = ("barrierless", "jax", "optax", "numpy", "scikit-learn")
+    sizes = {"n_train": len(parts.train), "n_test": len(data.test), "n_visible": data.train.shape[1]}
+    if settings.validation:
+        sizes["n_validation"] = len(parts.test)
+    if settings.model == "potts":
+        sizes["n_states"] = datasets.n_states(data.train)
     return {
         "settings": asdict(settings),
         "data": {
-            "n_train": len(data.train),
-            "n_test": len(data.test),
-            "n_visible": data.train.shape[1],
-            "split": "train_test_split(test_size=0.2, random_state=0)",
+            **sizes,
+            "split": SPLIT if settings.data not in datasets.NAMES[1:] else f"made by ebm.data, size {settings.size}",
+            "chosen_on": "validation: training rows 4, 9, 14, ..." if settings.validation else "nothing; last state",
             "sha256": datasets.fingerprint(data),
         },
         "provenance": {
@@ -206,9 +211,12 @@ def _record(settings: Settings, data: datasets.Split) -> dict[str, Any]:
     }
 
 
-def _template(settings: Settings, shape: tuple[int, int]) -> train.TrainState:
+def _template(settings: Settings, rows: datasets.Rows) -> train.TrainState:
     """A state with the shapes of this run's, to load a saved one into."""
-    key = jax.random.key(0)
-    params = rbm.init(key, shape[1], settings.hidden)
-    rule = Contrastive(chains=settings.chains, gibbs_steps=settings.gibbs_steps)
-    return train.init(key, params, np.zeros(shape, np.float32), rule=rule, optimizer=optimizer(settings))
+    return train.init(
+        jax.random.key(0),
+        new_params(settings, rows),
+        rows,
+        rule=learning_rule(settings),
+        optimizer=optimizer(settings),
+    )

@@ -1,7 +1,6 @@
 """Training: rows of data in a random order, a learning rule's gradient, an optimiser's step, again and again."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -120,8 +119,7 @@ def fit(
     return state
 
 
-@partial(jax.jit, static_argnames=("n_steps", "rule", "optimizer", "batch", "mesh"))
-def _advance(
+def advance(
     state: TrainState,
     data: Float[Array, "n_data ..."],
     *,
@@ -129,9 +127,9 @@ def _advance(
     rule: Rule,
     optimizer: optax.GradientTransformation,
     batch: int,
-    mesh: Mesh | None,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, Info]:
-    """`n_steps` training steps as one scan."""
+    """`n_steps` training steps as one scan, to be compiled: what `fit` repeats between two looks from the host."""
     n_data = data.shape[0]
     batches_per_epoch = n_data // batch
 
@@ -156,13 +154,16 @@ def _advance(
     return jax.lax.scan(body, state, length=n_steps)
 
 
+_advance = jax.jit(advance, static_argnames=("n_steps", "rule", "optimizer", "batch", "mesh"))
+
+
 def _place(state: TrainState, rule: Rule, mesh: Mesh) -> TrainState:
     """The state on the devices of `mesh`: leaves of the memory with a row a chain are split, all others are copied."""
-    chains = getattr(rule, "chains", 0)
+    chains, axis = getattr(rule, "chains", 0), getattr(rule, "chain_axis", 0)
 
     def sharding(is_memory: bool, leaf: Array) -> NamedSharding:
-        is_split = is_memory and chains > 0 and leaf.shape[:1] == (chains,)
-        return NamedSharding(mesh, PartitionSpec(AXIS) if is_split else PartitionSpec())
+        is_split = is_memory and chains > 0 and leaf.shape[axis : axis + 1] == (chains,)
+        return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS) if is_split else PartitionSpec())
 
     memory = jax.tree.map(lambda leaf: jax.device_put(leaf, sharding(True, leaf)), state.memory)
     rest = jax.tree.map(lambda leaf: jax.device_put(leaf, sharding(False, leaf)), state._replace(memory=()))

@@ -14,10 +14,11 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Array, Float, Key
 
 from ebm.rules.centred import Centred, Offsets
-from ebm.rules.contrastive import Contrastive, Sampled
+from ebm.rules.contrastive import Contrastive, Sampled, free_energy
 from ebm.rules.noise_contrastive import NoiseContrastive, Normalised
 from ebm.rules.pseudo_likelihood import PseudoLikelihood
 from ebm.rules.score_matching import ScoreMatching
+from ebm.rules.tempered import Tempered
 
 __all__ = [
     "Centred",
@@ -29,6 +30,8 @@ __all__ = [
     "Rule",
     "Sampled",
     "ScoreMatching",
+    "Tempered",
+    "free_energy",
 ]
 
 

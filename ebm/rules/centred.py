@@ -48,6 +48,16 @@ class Centred:
         """Chains of the rule that is centred, 0 for a rule without."""
         return getattr(self.rule, "chains", 0)
 
+    @property
+    def chain_axis(self) -> int:
+        """The axis of the memory along which they lie."""
+        return getattr(self.rule, "chain_axis", 0)
+
+    @property
+    def persistent(self) -> bool:
+        """Whether they go on from step to step."""
+        return getattr(self.rule, "persistent", True)
+
     def init(self, key: Key[Array, ""], params: Any, data: Array) -> Offsets:
         """Offsets at the means of the data and of the hidden units given it."""
         names = getattr(params, "_fields", ())
@@ -67,10 +77,11 @@ class Centred:
 
 def centre(gradient: Any, visible: Float[Array, " n_visible"], hidden: Float[Array, " n_hidden"]) -> Any:
     """The centred form of a plain gradient at the given offsets: the formula of this file's head."""
-    weights = gradient.weights - visible[:, None] * gradient.hidden_bias - gradient.visible_bias[:, None] * hidden
+    flat, field = gradient.weights.reshape(len(visible), -1), gradient.visible_bias.reshape(-1)
+    weights = flat - visible[:, None] * gradient.hidden_bias - field[:, None] * hidden
     return gradient._replace(
-        weights=weights,
-        visible_bias=gradient.visible_bias - jnp.matmul(weights, hidden, precision=EXACT),
+        weights=weights.reshape(gradient.weights.shape),
+        visible_bias=(field - jnp.matmul(weights, hidden, precision=EXACT)).reshape(gradient.visible_bias.shape),
         hidden_bias=gradient.hidden_bias - jnp.matmul(visible, weights, precision=EXACT),
     )
 

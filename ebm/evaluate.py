@@ -1,0 +1,312 @@
+"""How far to trust a model: its likelihood with the method behind it, and what its samples show, with their floors.
+
+The likelihood is that of a Boltzmann machine. For a chip it is the one nearest to what the chip does: weights as they
+were written, at the temperature that the chip's own samples have. Two-sample numbers are of the chip's own samples.
+"""
+
+import json
+import math
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ebm import ais, analog, checkpoint, diagnostics, hardware, run
+from ebm.energies.rbm import Rbm
+from ebm.hardware import Hardware
+from ebm.likelihood import MAX_ENUMERATED_UNITS, log_likelihood, log_partition
+from ebm.samplers import gibbs
+
+EVALUATION_FILE = "evaluation.json"
+EXACT = "exact, by enumeration of the smaller layer"
+BOUNDED = "between annealed importance sampling (upper) and its reverse from the rows (lower)"
+MAX_ANNEALED_ROWS = 1000  # of a part, the first ones: rows are in random order
+MAX_TWO_SAMPLE_ROWS = 1000  # of each set: the comparisons cost the square of it
+
+
+class Effort(NamedTuple):
+    """How much sampling a report is made of."""
+
+    chains: int = 512
+    burn_in: int = 500
+    sweeps: int = 1000
+    ais_chains: int = 256
+    ais_betas: int = 10_000
+
+
+EFFORT = Effort()
+DIGITAL = Hardware()
+
+
+class Sampled(NamedTuple):
+    """What chains brought: their last states, and minus the log-probability, up to a constant, sweep by sweep."""
+
+    last: gibbs.Chains
+    free_energy: Float[np.ndarray, "n_chains n_sweeps"]
+
+
+def likelihood(
+    key: Key[Array, ""], params: Any, parts: dict[str, Any], base_mean: Any, effort: Effort = EFFORT
+) -> dict[str, Any]:
+    """Mean log-likelihood of the rows of each part in nats: exact where a layer is small enough, else bounds.
+
+    Bounds come from annealing forward (upper) and back from the rows (lower); `base_mean`, the mean of the training
+    rows, is where annealing starts. Key is consumed by the annealing.
+    """
+    found: dict[str, Any] = {}
+    if _smaller_layer(params) <= MAX_ENUMERATED_UNITS:
+        log_z = log_partition(params)
+        for name, rows in parts.items():
+            values = log_likelihood(params, rows, log_z)
+            found[f"{name}_log_likelihood"] = float(values.mean())
+            found[f"{name}_standard_error"] = float(values.std(ddof=1) / math.sqrt(len(rows)))
+        return found | {"method": EXACT, "is_trusted": True, "log_partition": log_z}
+    base = params.independent(jnp.asarray(base_mean, jnp.float32))
+    betas = ais.linear_betas(effort.ais_betas)
+    is_trusted = True
+    for name, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
+        rows = np.asarray(parts[name])[:MAX_ANNEALED_ROWS]
+        bounds = ais.log_likelihood(part_key, params, rows, n_chains=effort.ais_chains, betas=betas, base=base)
+        values = log_likelihood(params, rows, 0.0)
+        found |= {
+            f"{name}_log_likelihood": 0.5 * (bounds.lower + bounds.upper),
+            f"{name}_standard_error": float(values.std(ddof=1) / math.sqrt(len(rows))),
+            f"{name}_lower": bounds.lower,
+            f"{name}_upper": bounds.upper,
+            f"{name}_gap": bounds.gap,
+            f"{name}_effective_chains": bounds.ess,
+            f"{name}_verdict": bounds.sentence,
+        }
+        is_trusted &= bounds.is_trusted
+    return found | {"method": BOUNDED, "is_trusted": is_trusted}
+
+
+def sample(key: Key[Array, ""], machine: gibbs.Machine, energy_of: Any, effort: Effort = EFFORT) -> Sampled:
+    """Chains of a machine after a burn-in, the free energy in `energy_of` recorded every sweep; key is consumed."""
+    start_key, burn_key, sweep_key = jax.random.split(key, 3)
+    chains = gibbs.init(start_key, machine, effort.chains)
+    last, series = _recorded(burn_key, sweep_key, machine, energy_of, chains, effort.burn_in, effort.sweeps)
+    return Sampled(last, np.asarray(series).T)
+
+
+def chain_report(sampled: Sampled, params: Any, kind: str) -> dict[str, Any]:
+    """Mixing and temperature from recorded chains: tau_int and R-hat of the free energy, beta_eff against `params`."""
+    tau = diagnostics.tau_int(sampled.free_energy)
+    mixing = diagnostics.r_hat(sampled.free_energy)
+    beta = effective_beta(sampled.last, params, kind)
+    return {
+        "beta_eff": _finite(beta.value),
+        "beta_eff_error": _finite(beta.error),
+        "tau_int_sweeps": _finite(tau.value),
+        "tau_int_error": _finite(tau.error),
+        "tau_int_at_least": _finite(tau.at_least),
+        "r_hat": _finite(mixing.value),
+        "r_hat_floor": _finite(mixing.floor),
+    }
+
+
+def effective_beta(chains: gibbs.Chains, params: Any, kind: str) -> diagnostics.BetaEff:
+    """beta_eff of joint states: of both layers where both are bits, else of the hidden units given the visible ones."""
+    fields = [np.asarray(params.hidden_logits(chains.visible))]
+    bits = [np.asarray(chains.hidden)]
+    if kind == "bits":
+        fields.append(np.asarray(params.visible_field(chains.hidden)))
+        bits.append(np.asarray(chains.visible))
+    return diagnostics.beta_eff(np.concatenate(bits, axis=1), np.concatenate(fields, axis=1))
+
+
+def two_samples(key: Key[Array, ""], data: Any, samples: Any, kind: str) -> dict[str, Any]:
+    """Whether samples look like the data: MMD, adversarial accuracy and pair correlations, each with its floor.
+
+    At most 1,000 rows of each, as many of one as of the other. MMD's kernel is for units of two values, so real rows
+    have none. Key is consumed by the permutations.
+    """
+    mmd_key, aats_key = jax.random.split(key)
+    n = min(len(data), len(samples), MAX_TWO_SAMPLE_ROWS)
+    x, y = np.asarray(data)[:n], np.asarray(samples)[:n]
+    found: dict[str, Any] = {"n_rows": n}
+    if kind != "reals":
+        distance = diagnostics.mmd(mmd_key, x, y)
+        found |= {"mmd_squared": distance.value, "mmd_squared_floor": distance.floor, "mmd_p_value": distance.p_value}
+    told = diagnostics.adversarial_accuracy(aats_key, x, y)
+    error = diagnostics.correlation_error(x, y)
+    return found | {
+        "adversarial_accuracy": told.value,
+        "adversarial_accuracy_expected": told.expected,
+        "adversarial_accuracy_error": told.error,
+        "correlation_error": error.value,
+        "correlation_error_floor": error.floor,
+        "correlation_error_excess": error.excess,
+    }
+
+
+def duplicates(train_rows: Any, samples: Any) -> dict[str, float]:
+    """How many samples are training rows, bit by bit, and how far the nearest training row is, in units that differ."""
+    known = {row.tobytes() for row in np.asarray(train_rows, np.float32)}
+    copies = sum(row.tobytes() in known for row in np.asarray(samples, np.float32))
+    x, y = np.asarray(samples, np.float32)[:MAX_TWO_SAMPLE_ROWS], np.asarray(train_rows, np.float32)
+    squared = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    nearest = np.maximum(squared.min(axis=1), 0)
+    return {"share_of_copies": copies / len(samples), "median_squared_distance_to_training": float(np.median(nearest))}
+
+
+def chip_likelihood(params: Any, beta: float) -> Any:
+    """The Boltzmann machine nearest to a chip: written weights at the temperature that its samples have.
+
+    Bernoulli and Potts models are linear in their parameters; a Gaussian one has its sigma and hidden bias changed.
+    """
+    return params.tempered(beta)
+
+
+def report(
+    key: Key[Array, ""],
+    params: Any,
+    parts: dict[str, Any],
+    base_mean: Any,
+    kind: str,
+    *,
+    chosen: Hardware = DIGITAL,
+    chips: int = 1,
+    effort: Effort = EFFORT,
+) -> dict[str, Any]:
+    """Everything `ebm evaluate` says of a model: `parts` are rows by name, and the first is compared with samples.
+
+    With an array, `chips` are programmed, each a report of its own under `chips`, and numbers are their means.
+    Key is consumed; random: the annealing, the chips, the chains.
+    """
+    if chips < 1:
+        raise ValueError(f"chips must be at least 1, got {chips}")
+    hardware.check(chosen)
+    reports = []
+    for chip_key in jax.random.split(key, chips if chosen.array else 1):
+        program_key, sample_key, likelihood_key, compare_key = jax.random.split(chip_key, 4)
+        machine = hardware.machine(program_key, params, chosen)
+        written = hardware.written_params(machine)
+        sampled = sample(sample_key, machine, written, effort)
+        found = chain_report(sampled, written, kind)
+        nearest = written
+        if isinstance(machine, analog.Chip):
+            found["beta_eff_intended"] = _finite(effective_beta(sampled.last, params, kind).value)
+            if found["beta_eff"] is not None and found["beta_eff"] > 0:
+                nearest = chip_likelihood(written, found["beta_eff"])
+        found |= two_samples(compare_key, next(iter(parts.values())), sampled.last.visible, kind)
+        found |= likelihood(likelihood_key, nearest, parts, base_mean, effort)
+        reports.append(found)
+    if chosen.array is None:
+        return reports[0]
+    return _mean(reports) | {"chips": reports}
+
+
+def evaluate(
+    directory: Path,
+    *,
+    chosen: Hardware = DIGITAL,
+    chips: int = 1,
+    effort: Effort = EFFORT,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The report of a run's model on its rows, kept in the run directory: asked again it is read, not made again.
+
+    So the test rows are looked at once for each machine. Those of an unfinished run are not looked at: its numbers are
+    of validation and training rows. Raises ValueError when the directory is not a run or its data changed since.
+    """
+    found = run.model(directory)
+    data, parts = run.open_data(directory)
+    record = checkpoint.read_record(directory)
+    asked = json.loads(
+        json.dumps(
+            {
+                "step": found.step,
+                "hardware": vars(chosen),
+                "chips": chips,
+                "effort": effort._asdict(),
+                "seed": seed,
+                "version": version("barrierless"),
+                "data": record["data"]["sha256"],
+            }
+        )
+    )
+    kept = _kept(directory)
+    for earlier in kept:
+        if earlier["asked"] == asked:
+            return earlier["found"]
+    rows = {"test": data.test} if found.is_finished else {}
+    rows |= {"validation": parts.test} if len(parts.test) else {}
+    rows |= {"train": parts.train}
+    kind = run.MODELS[found.settings.model]
+    made = report(
+        jax.random.key(seed),
+        found.params,
+        rows,
+        parts.train.mean(axis=0),
+        kind,
+        chosen=chosen,
+        chips=chips,
+        effort=effort,
+    )
+    made |= {
+        "unit": "nats per row",
+        **{f"n_{name}": len(part) for name, part in rows.items()},
+        "test_looks": 1 + sum("n_test" in earlier["found"] for earlier in kept) if "test" in rows else 0,
+        "hidden": found.settings.hidden,
+        "step": found.step,
+        "is_finished": found.is_finished,
+        "validation_looks": run.read_looks(directory),
+        "hardware": vars(chosen),
+        **record,
+    }
+    made = json.loads(json.dumps(made))
+    checkpoint.write_json(directory / EVALUATION_FILE, [*kept, {"asked": asked, "found": made}])
+    return made
+
+
+def _kept(directory: Path) -> list[dict[str, Any]]:
+    path = directory / EVALUATION_FILE
+    try:
+        return json.loads(path.read_text()) if path.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it to evaluate anew") from error
+
+
+def _smaller_layer(params: Any) -> int:
+    return min(params.n_visible, params.n_hidden) if isinstance(params, Rbm) else params.n_hidden
+
+
+def _recorded(burn_key: Any, sweep_key: Any, machine: Any, energy_of: Any, chains: Any, burn_in: int, n: int) -> Any:
+    def go(burn_key: Any, sweep_key: Any, machine: Any, energy_of: Any, chains: Any) -> Any:
+        def body(state: gibbs.Chains, step_key: Any) -> Any:
+            moved = gibbs.step(step_key, machine, state)
+            return moved, energy_of.free_energy(moved.visible)
+
+        burnt = gibbs.sweeps(burn_key, machine, chains, burn_in)
+        return jax.lax.scan(body, burnt, jax.random.split(sweep_key, n))
+
+    return jax.jit(go)(burn_key, sweep_key, machine, energy_of, chains)
+
+
+def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over chips of every number, and its standard deviation over chips under the name with _std."""
+    found: dict[str, Any] = {}
+    for name, first in reports[0].items():
+        values = [report[name] for report in reports]
+        if isinstance(first, dict):
+            found[name] = _mean(values)
+        elif isinstance(first, bool):
+            found[name] = all(values)
+        elif isinstance(first, str):
+            found[name] = first
+        elif all(value is not None for value in values):
+            found[name] = type(first)(np.mean(values))
+            if isinstance(first, float) and len(values) > 1:
+                found[name + "_std"] = float(np.std(values, ddof=1))
+        else:
+            found[name] = None
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
