@@ -25,7 +25,9 @@ from hnn_sat.schedule import LARGEST_FLIPS
 
 SATISFIABLE, UNSATISFIABLE, UNKNOWN = 10, 20, 0  # exit codes of the SAT competition
 LINE_WIDTH = 78
-DynamicName = Literal["walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "metropolis", "glauber"]
+DynamicName = Literal[
+    "walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "gnsat-v", "gnsat-b", "metropolis", "glauber"
+]
 ENGINES: dict[str, Engine] = {
     "bit-planes": BitPlanes(),
     "bit-sliced": BitSliced(),
@@ -330,6 +332,127 @@ def _axis(text: str) -> tuple[str, list[float]]:
         raise ValueError(f"--vary takes level=number,number,... but got {text!r}") from None
 
 
+def cost(
+    path: tyro.conf.Positional[Path],
+    /,
+    *,
+    machine: Literal["reram", "capacitor", "klima"] = "reram",
+    dynamics: DynamicName = "walksat",
+    replicas: int = 64,
+    max_flips: int = 100_000,
+    noise: float | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+    json_: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Iterations, seconds and joules to a solution with 99 % probability, of one formula or of a folder of them.
+
+    Every replica searches to its own solution, exactly; iterations to solution (ITS99, exponential law, censored runs)
+    times what one iteration costs on the machine give TTS99 and ETS99. The 90 % intervals hold the doubt of the runs
+    and, for joules and seconds, of the prices; the last line is the median over formulas, which are resampled, too.
+
+    Args:
+        path: a .cnf file, or a folder of them.
+        machine: reram and capacitor hold the formula in arrays that cost_bridge prices event by event; klima is the
+            machine of Pedretti et al. 2025, 3-SAT only, at its authors' energy and time of an iteration.
+        dynamics: the rule; walksat, mnsat and the gnsat rules can be priced.
+        replicas: independent searches.
+        max_flips: iterations after which a search is cut off.
+        noise: the level of the rule; the rule's own if not given.
+        seed: of all randomness.
+        draws: of the prices and of what the runs leave possible.
+        json_: print one JSON object instead.
+    """
+    import numpy as np
+
+    from cost_bridge import searches
+    from hnn_sat.statistics import iterations_to_solution, its_draws, median_of_instances
+
+    check_seed(seed)
+    files = sorted(p for p in path.iterdir() if p.suffix == ".cnf") if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"{path} holds no file that ends in .cnf")
+    schedule = _schedule(replicas, max_flips, None, False, noise)
+    formulas = {file.name: hnn_sat.from_dimacs(file) for file in files}
+    work = {name: _iteration(problem, machine, dynamics) for name, problem in formulas.items()}
+    priced = searches.iterations(machine, work, draws=draws, seed=seed)
+    rows, columns = [], {"its99": [], "tts99_s": [], "ets99_j": []}
+    generator = np.random.default_rng(seed)
+    for name, problem in formulas.items():
+        result = hnn_sat.solve(
+            jax.random.key(seed), problem, schedule, dynamic=DYNAMICS[dynamics], engine=BitPlanes(), until="all"
+        )
+        its = iterations_to_solution(result.n_iterations, result.solved)
+        possible = its_draws(its, generator, draws)
+        drawn = {
+            "its99": possible,
+            "tts99_s": possible * np.asarray(priced.seconds[name]),
+            "ets99_j": possible * np.asarray(priced.joules[name]),
+        }
+        for what, values in drawn.items():
+            columns[what].append(values)
+        joules, seconds = searches.at_medians(machine, work[name])
+        at = {"its99": its.value, "tts99_s": its.value * seconds, "ets99_j": its.value * joules}
+        rows.append(
+            {"file": name, "n_variables": problem.n_variables, "n_clauses": problem.n_original_clauses,
+             "n_solved": its.n_solved, "n_runs": its.n_runs}
+            | {what: [at[what], *_ends(np, drawn[what])] for what in drawn}
+        )  # fmt: skip
+    median = {
+        what: list(median_of_instances([row[what][0] for row in rows], each, generator))
+        for what, each in columns.items()
+    }
+    report = {
+        "machine": machine, "dynamics": dynamics, "noise": DYNAMICS[dynamics].noise if noise is None else noise,
+        "replicas": replicas, "max_flips": max_flips, "seed": seed, "boundary": "chip", "evidence": priced.evidence,
+        "sources": list(priced.sources), "files": rows, "median": median,
+    }  # fmt: skip
+    if json_:
+        print(json.dumps(report))
+        return 0
+    print(f"{dynamics} on {machine}, at the chip; value and 90 % interval")
+    print(f"{'file':<24} {'solved':>9} {'ITS99':>30} {'TTS99, s':>30} {'ETS99, J':>30}")
+    for row in [*rows, *([{"file": "median of the files"} | median] if len(rows) > 1 else [])]:
+        solved = f"{row['n_solved']}/{row['n_runs']}" if "n_runs" in row else ""
+        cells = ("{:.3g} ({:.3g} to {:.3g})".format(*row[what]) for what in ("its99", "tts99_s", "ets99_j"))
+        print(f"{row['file']:<24} {solved:>9} " + " ".join(f"{cell:>30}" for cell in cells))
+    print(f"evidence of the prices: {priced.evidence}; iterations: simulated, without errors of the hardware")
+    for source in priced.sources:
+        print(f"source: {source}")
+    return 0
+
+
+def _iteration(problem: hnn_sat.Problem, machine: str, dynamics: str) -> Any:
+    """What an iteration asks of a machine that holds the incidence matrix and its transpose in tiles."""
+    from aimc import presets
+    from aimc.counts import tiles
+    from cost_bridge.searches import Iteration
+    from hnn_sat.counts import iteration_counts, winner_counts
+
+    if dynamics != "walksat" and dynamics not in ("mnsat", "gnsat-n", "gnsat-u", "gnsat-v", "gnsat-b"):
+        raise ValueError(f"an iteration of {dynamics} is not counted yet; name walksat, mnsat or a gnsat rule")
+    tile = presets.capacitor() if machine == "capacitor" else presets.reram_neurram()
+    size = {"rows": tile.rows, "cols": tile.cols}
+    n, m = problem.n_variables, problem.n_clauses
+    if dynamics == "walksat":
+        counts = iteration_counts(problem, **size)
+    else:
+        words = 3 if dynamics == "gnsat-b" else None  # a coin, and a choice among equals or among those to walk to
+        counts = winner_counts(problem, "make" if dynamics == "mnsat" else "gain", **size, random_words=words)
+    return Iteration(
+        rule=dynamics,
+        n_variables=n,
+        longest_clause=problem.longest_clause,
+        counts=counts.as_dict(),
+        tiles=tiles(2 * n, m, **size) + tiles(m, 2 * n, **size),
+        cells=2 * 2 * 2 * n * m,
+    )
+
+
+def _ends(np: Any, values: Any) -> list[float]:
+    return [float(end) for end in np.quantile(values, [0.05, 0.95], method="nearest")]
+
+
 def generate(
     *,
     out: Path,
@@ -363,7 +486,7 @@ def generate(
 
 def command(arguments: Sequence[str]) -> int:
     return tyro.extras.subcommand_cli_from_dict(
-        {"solve": solve, "bench": bench, "sweep": sweep, "generate": generate},
+        {"solve": solve, "bench": bench, "sweep": sweep, "cost": cost, "generate": generate},
         prog="hnn-sat",
         description="Higher-order Hopfield networks for k-SAT.",
         args=list(arguments),

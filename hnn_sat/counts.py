@@ -1,5 +1,7 @@
 """What one iteration asks of an analog machine and of a digital computer, counted from shapes."""
 
+from dataclasses import replace
+
 from aimc.counts import Counts
 from hnn_sat.placement import Placement
 from hnn_sat.problem import Problem
@@ -54,6 +56,42 @@ def iteration_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, 
     )
     choice = Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
     return forward + 2 * backward + choice
+
+
+def winner_counts(
+    shape: Problem | tuple[int, int, int],
+    worth: str = "gain",
+    *,
+    rows: int = 256,
+    cols: int = 256,
+    random_words: int | None = None,
+) -> Counts:
+    """One flip of the same arrays that flips the variable of greatest noisy worth, among all of them.
+
+    worth "gain" reads three times, as `iteration_counts`; "make" twice, without the critical clauses. Choice: no clause
+      is picked; digital_ops n subtractions (for "gain"), n additions of noise, n - 1 comparisons, and 1 for the flip.
+    random_bits: 32 for each of `random_words`, by default one for each variable.
+    Raises ValueError for another worth, or a size that is not positive.
+    """
+    if worth not in ("gain", "make"):
+        raise ValueError(f"worth must be gain or make, got {worth!r}")
+    n, m, n_literals = _checked(shape)
+    both = iteration_counts(shape, rows=rows, cols=cols)
+    k = _tiles(n_literals, m)
+    as_walksat = n + m + 3 * k + 3
+    choice = (n if worth == "gain" else 0) + n + n - 1 + 1
+    pass_ops = (_tiles(m, rows) - 1) * n
+    spared = 0 if worth == "gain" else 1
+    return replace(
+        both,
+        analog_macs=both.analog_macs - spared * 2 * n * m,
+        dac_samples=both.dac_samples - spared * m * _tiles(2 * n, cols),
+        adc_samples=both.adc_samples - spared * _tiles(m, rows) * n,
+        digital_ops=both.digital_ops - as_walksat + choice - spared * pass_ops,
+        array_cycles=both.array_cycles - spared,
+        buffer_bytes=both.buffer_bytes - spared * 2 * 2 * n,
+        random_bits=32 * (n if random_words is None else random_words),
+    )
 
 
 def placed_counts(problem: Problem, placement: Placement, *, readout: str = "comparator") -> Counts:

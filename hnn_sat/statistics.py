@@ -1,10 +1,11 @@
 """How many iterations a search needs to succeed with a stated confidence, from runs of which some were cut off."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 class IterationsToSolution(NamedTuple):
@@ -20,6 +21,19 @@ class IterationsToSolution(NamedTuple):
     confidence: float
     n_solved: int
     n_runs: int
+
+
+def its_draws(its: IterationsToSolution, generator: np.random.Generator, draws: int) -> Float[np.ndarray, " draws"]:
+    """Values of ITS that the runs leave possible, as spread as its interval says; infinite without a solved run.
+
+    All iterations over a gamma variate of shape r for r solved runs, the exact law if all were; r + 1/2 if some were
+    cut off, between the two that the interval's ends take. It carries the doubt of the runs into a function of ITS.
+    """
+    if its.n_solved == 0:
+        return np.full(draws, np.inf)
+    total = its.value * its.n_solved
+    shape = its.n_solved if its.n_solved == its.n_runs else its.n_solved + 0.5
+    return total / generator.gamma(shape, size=draws)
 
 
 def iterations_to_solution(
@@ -58,3 +72,21 @@ def iterations_to_solution(
     high = 2 * total / chi2.ppf(0.05, 2 * r) if r else math.inf
     value, low, high = factor * mean, factor * float(low), factor * float(high)
     return IterationsToSolution(value, low, high, mean, confidence, r, n_runs)
+
+
+def median_of_instances(
+    values: Sequence[float], draws: Sequence[Float[np.ndarray, " draws"]], generator: np.random.Generator
+) -> tuple[float, float, float]:
+    """Median over instances of a quantity, and its 90 % interval, given possible values of it for each instance.
+
+    In every draw the instances are resampled; draw i of all instances belongs together, so that what they share (a
+    price) moves them together. A median between two values is the larger, so that infinity is never averaged.
+    Raises ValueError if there is no instance.
+    """
+    if not values or len(values) != len(draws):
+        raise ValueError(f"values and draws need one entry for each instance, got {len(values)} and {len(draws)}")
+    each = np.stack(draws, axis=1)
+    chosen = generator.integers(len(values), size=each.shape)
+    medians = np.quantile(np.take_along_axis(each, chosen, axis=1), 0.5, axis=1, method="higher")
+    low, high = np.quantile(medians, [0.05, 0.95], method="nearest")
+    return float(np.quantile(np.asarray(values), 0.5, method="higher")), float(low), float(high)

@@ -4,6 +4,8 @@ from hnn_sat.dynamics.annealing import Glauber as Glauber
 from hnn_sat.dynamics.annealing import Metropolis as Metropolis
 from hnn_sat.dynamics.base import Dynamic as Dynamic
 from hnn_sat.dynamics.base import Look as Look
+from hnn_sat.dynamics.gsat import GsatWalk as GsatWalk
+from hnn_sat.dynamics.gsat import ViolatedWinner as ViolatedWinner
 from hnn_sat.dynamics.probsat import ProbSAT as ProbSAT
 from hnn_sat.dynamics.walksat import WalkSAT as WalkSAT
 from hnn_sat.dynamics.winner import WinnerTakeAll as WinnerTakeAll
@@ -16,6 +18,8 @@ DYNAMICS = {
     "mnsat": mnsat(),
     "gnsat-n": gnsat("normal"),
     "gnsat-u": gnsat("uniform"),
+    "gnsat-v": ViolatedWinner(),
+    "gnsat-b": GsatWalk(),
     "metropolis": Metropolis(),
     "glauber": Glauber(),
 }
@@ -25,9 +29,11 @@ __all__ = [
     "DYNAMICS",
     "Dynamic",
     "Glauber",
+    "GsatWalk",
     "Look",
     "Metropolis",
     "ProbSAT",
+    "ViolatedWinner",
     "WalkSAT",
     "WinnerTakeAll",
     "gnsat",
