@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ebm.counts import pcd_step_counts, pcd_step_operations
+from ebm.counts import pbit_counts, pcd_step_counts, pcd_step_operations, sweep_counts
 
 MNIST = {"n_visible": 784, "n_hidden": 500, "batch": 128, "chains": 128, "gibbs_steps": 10}
 
@@ -45,6 +45,24 @@ def test_tiles_change_conversions_and_sums_but_not_the_multiplications():
     assert whole.adc_samples < cut.adc_samples
     assert whole.digital_ops < cut.digital_ops
     assert whole.write_cycles == 2 * 784
+
+
+def test_one_sweep_of_a_step_is_the_difference_of_two_steps_with_and_without_it():
+    for neuron in ("adc", "comparator"):
+        one, two = (pcd_step_counts(**MNIST | {"gibbs_steps": steps}, neuron=neuron) for steps in (1, 2))
+        sweep = sweep_counts(784, 500, chains=128, neuron=neuron).as_dict()
+        assert {name: two.as_dict()[name] - count for name, count in one.as_dict().items()} == sweep
+    assert sweep["comparator_decisions"] == 128 * 1284
+    assert sweep_counts(784, 500, random_bits=8).random_bits == 8 * 1284
+
+
+@pytest.mark.parametrize("name", ["nodes", "sweeps", "chains", "reads", "writes"])
+def test_a_chip_of_p_bits_needs_whole_sizes(name):
+    sizes = {"nodes": 1, "sweeps": 1, "chains": 1, "reads": 0, "writes": 0}
+    with pytest.raises(ValueError, match=f"{name} must be at least"):
+        pbit_counts(**sizes | {name: sizes[name] - 1})
+    with pytest.raises(ValueError, match="neuron must be one of adc, comparator, got 'sigmoid'"):
+        sweep_counts(2, 2, neuron="sigmoid")
 
 
 def test_flops_of_a_sweep_agree_with_xla():
