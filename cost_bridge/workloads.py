@@ -86,7 +86,6 @@ def rbm_step(cpu: Rate | None = None, *, settings: ebm.run.Settings | None = Non
     outputs 8-bit codes, an operating point that NeuRRAM has not published: priced at 8-bit inputs, an upper bound.
     """
     chosen = ebm.run.Settings() if settings is None else settings
-    shape = {"chains": chosen.chains, "gibbs_steps": chosen.gibbs_steps, "batch": chosen.batch}
 
     def ops(chains: int) -> list[Op]:
         steps = pcd_step_operations(
@@ -101,7 +100,15 @@ def rbm_step(cpu: Rate | None = None, *, settings: ebm.run.Settings | None = Non
         ops=ops,
         analog={
             chip: AnalogWork(
-                counts=pcd_step_counts(n_visible, chosen.hidden, rows=spec.rows, cols=spec.cols, **shape).as_dict(),
+                counts=pcd_step_counts(
+                    n_visible,
+                    chosen.hidden,
+                    batch=chosen.batch,
+                    chains=chosen.chains,
+                    gibbs_steps=chosen.gibbs_steps,
+                    rows=spec.rows,
+                    cols=spec.cols,
+                ).as_dict(),
                 tiles=tiles(n_visible, chosen.hidden, rows=spec.rows, cols=spec.cols),
                 cells=2 * n_visible * chosen.hidden,
                 repeats=MORE_STEPS,
