@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-# Sokal (1997, "Monte Carlo methods in statistical mechanics", section 3): the sum stops at the first window of at least
-# this many times its own value. With the sum's remainder falling as exp(−2 window/tau), 5 leaves e⁻¹⁰.
+# Sokal (1997, "Monte Carlo methods in statistical mechanics"): the sum stops at the first window of at least this many
+# times its own value. With a remainder that falls as exp(−2 window/τ), 5 leaves e⁻¹⁰. Below τ = 1 it is 5 steps.
 WINDOW = 5.0
 STEPS_PER_TAU = 50.0
 
@@ -14,17 +14,17 @@ STEPS_PER_TAU = 50.0
 class TauInt(NamedTuple):
     """τ = 1 + 2 Σ ρ_t, 1 for independent samples: n steps are worth n/τ.
 
-    `value` and `error` are nan when a chain is shorter than 50 τ: the estimate is then biased low by an unknown amount,
-    and `at_least` is all there is to say. `window` is where the sum was stopped.
+    `value` and `error` are nan when a chain is shorter than 50 τ: the `estimate` is then biased, mostly low, by an
+    unknown amount, and nothing should be built on it. `window` is where the sum was stopped.
     """
 
     value: float
     error: float
-    at_least: float
+    estimate: float
     window: int
 
 
-def tau_int(series: Float[Array, "..."] | Float[np.ndarray, "..."]) -> TauInt:
+def tau_int(series: Shaped[Array, "..."] | Shaped[np.ndarray, "..."]) -> TauInt:
     """τ of a stationary series, `(n_steps,)` or `(n_chains, n_steps)`, the chains being of one law.
 
     Autocovariances are taken about the mean of all chains, averaged over them and summed up to Sokal's automatic
@@ -41,7 +41,7 @@ def tau_int(series: Float[Array, "..."] | Float[np.ndarray, "..."]) -> TauInt:
     if covariance[0] <= 0:
         return TauInt(np.nan, np.nan, np.nan, 0)
     tau = 2 * np.cumsum(covariance / covariance[0]) - 1
-    is_enough = np.arange(len(tau)) >= WINDOW * tau
+    is_enough = np.arange(len(tau)) >= WINDOW * np.maximum(tau, 1)
     # Without a window the largest partial sum: about the mean of the series all lags together sum to nothing.
     window = int(np.argmax(is_enough)) if is_enough.any() else int(np.argmax(tau))
     estimate = float(tau[window])

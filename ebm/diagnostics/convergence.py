@@ -7,14 +7,14 @@ meaningful for any law, heavy-tailed or discrete (ties share their mean rank).
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 from scipy.special import ndtri
 from scipy.stats import f as f_law
 from scipy.stats import rankdata
 
 from ebm.diagnostics.autocorrelation import autocovariance
 
-Draws = Float[Array, "n_chains n_steps"] | Float[np.ndarray, "n_chains n_steps"]
+Draws = Shaped[Array, "n_chains n_steps"] | Shaped[np.ndarray, "n_chains n_steps"]
 
 
 class RHat(NamedTuple):
@@ -38,27 +38,28 @@ def r_hat(draws: Draws) -> RHat:
     """The larger of R-hat of the rank-normalised split chains and of their folded values, |x − median|.
 
     The first sees chains of different means, the second of different widths. The floor takes B/W as F-distributed with
-    as many draws as each half chain, by itself, is worth. Chains that never move, or not all to the same value, have an R-hat of infinity; if
-    all are at one value it is nan. Raises ValueError for fewer than 8 steps a chain.
+    as many draws as a half chain, by itself, is worth. Chains that never move, each at a value of its own, have an
+    infinite R-hat; if all are at one value it is nan. Raises ValueError for fewer than 8 steps a chain.
     """
     x = _split(draws)
     if np.ptp(x) == 0:
         return RHat(np.nan, np.nan)
     folded = np.abs(x - np.median(x))
-    value = max(_potential(_normal_scores(x)), _potential(_normal_scores(folded)) if np.ptp(folded) else 0.0)
-    z = _normal_scores(x)
+    scores = [_normal_scores(each) for each in (x, folded) if np.ptp(each)]
     # About each chain's own mean: counting their disagreement as autocorrelation would excuse it.
-    m, n = len(x), max(_ess(z - z.mean(axis=1, keepdims=True))[0] / len(x), 2.0)
-    floor = np.sqrt((n - 1) / n + f_law.ppf(0.995, m - 1, m * (n - 1)) / n)
-    return RHat(float(value), float(floor))
+    worth = min(_ess(z - z.mean(axis=1, keepdims=True))[0] for z in scores)
+    m, n = len(x), max(worth / len(x), 2.0)
+    n_half = x.shape[1]
+    floor = np.sqrt((n_half - 1) / n_half + f_law.ppf(0.995, m - 1, m * (n - 1)) / (n - 1))
+    return RHat(max(_potential(z) for z in scores), float(floor))
 
 
 def bulk_ess(draws: Draws) -> BulkEss:
     """ESS of the rank-normalised split chains, by Geyer's initial monotone sequence.
 
-    It falls when chains disagree, where `tau_int` assumes that they do not. The error is that of the summed
-    autocorrelations, ESS √(2 (2 window + 1) / n). nan when no value ever changes. Raises ValueError for fewer than 8
-    steps a chain.
+    It falls when chains disagree, where `tau_int` assumes that they do not. The error is that of a sum of
+    autocorrelations up to where this one stopped, ESS √(2 (2 lag + 1) / n): rather too large, as the sequence is kept
+    monotone. nan when no value ever changes. Raises ValueError for fewer than 8 steps a chain.
     """
     x = _split(draws)
     if np.ptp(x) == 0:

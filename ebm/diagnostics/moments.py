@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-Rows = Float[Array, "n d"] | Float[np.ndarray, "n d"]
+Rows = Shaped[Array, "_rows _columns"] | Shaped[np.ndarray, "_rows _columns"]
 
 
 class CorrelationError(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class BetaEff(NamedTuple):
@@ -20,8 +20,8 @@ class BetaEff(NamedTuple):
 
 
 def beta_eff(
-    units: Float[Array, "n_groups ..."] | Float[np.ndarray, "n_groups ..."],
-    fields: Float[Array, "n_groups ..."] | Float[np.ndarray, "n_groups ..."],
+    units: Shaped[Array, "..."] | Shaped[np.ndarray, "..."],
+    fields: Float[Array, "..."] | Float[np.ndarray, "..."],
 ) -> BetaEff:
     """β from units and the log odds, at β = 1, of each being up given all others in its state.
 

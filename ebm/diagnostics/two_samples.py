@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, Shaped
 
-Rows = Float[Array, "n d"] | Float[np.ndarray, "n d"]
+Rows = Shaped[Array, "_rows _columns"] | Shaped[np.ndarray, "_rows _columns"]
 
 
 class Mmd(NamedTuple):
@@ -29,8 +29,8 @@ class AdversarialAccuracy(NamedTuple):
     """How often the nearest neighbour tells the set apart: about 1/2 for one law, 1 for two, 0 for copies.
 
     `expected` and `error` are mean and standard deviation under relabelling: chance lies within expected ± 2 error.
-    Near 0 the samples are copies of the data. Which half is off says how: `of_data` high means data that samples do not
-    cover; `of_samples` high means samples where no data are.
+    Near 0 the samples are copies of the data. `of_data` and `of_samples` are its two halves: how often a data row is
+    nearer to data, and a sample row to samples.
     """
 
     value: float
