@@ -22,6 +22,7 @@ KLIMA_ENERGY = {
     "mnsat": "cam_make_150_variables_pj",
     "gnsat-n": "cam_gain_150_variables_pj",
     "gnsat-v": "cam_gain_150_variables_pj",
+    "gnsat-u": "cam_cheap_noise_150_variables_pj",
     "gnsat-b": "cam_cheap_noise_150_variables_pj",
 }
 """The rule's entry of components.toml. The source names GNSAT-N and GNSAT-U; docs/sat.md says which rules they are."""
