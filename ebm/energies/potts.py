@@ -56,11 +56,11 @@ class PottsRbm(NamedTuple):
 
     def hidden_logits(self, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch n_hidden"]:
         """log p(h_j = 1 | v) - log p(h_j = 0 | v)."""
-        return jnp.matmul(visible, self.weights.reshape(-1, self.n_hidden), precision=EXACT) + self.hidden_bias
+        return jnp.matmul(visible, self.weights.reshape(self.n_visible, self.n_hidden), precision=EXACT) + self.hidden_bias
 
     def visible_field(self, hidden: Float[Array, "*batch n_hidden"]) -> Float[Array, "*batch n_visible"]:
         """log p(site s is in state k | h), up to a constant a site."""
-        couplings = self.weights.reshape(-1, self.n_hidden)
+        couplings = self.weights.reshape(self.n_visible, self.n_hidden)
         return jnp.matmul(hidden, couplings.T, precision=EXACT) + self.visible_bias.reshape(-1)
 
     def draw_hidden(
