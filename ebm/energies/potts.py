@@ -56,7 +56,8 @@ class PottsRbm(NamedTuple):
 
     def hidden_logits(self, visible: Float[Array, "*batch n_visible"]) -> Float[Array, "*batch n_hidden"]:
         """log p(h_j = 1 | v) - log p(h_j = 0 | v)."""
-        return jnp.matmul(visible, self.weights.reshape(self.n_visible, self.n_hidden), precision=EXACT) + self.hidden_bias
+        couplings = self.weights.reshape(self.n_visible, self.n_hidden)
+        return jnp.matmul(visible, couplings, precision=EXACT) + self.hidden_bias
 
     def visible_field(self, hidden: Float[Array, "*batch n_hidden"]) -> Float[Array, "*batch n_visible"]:
         """log p(site s is in state k | h), up to a constant a site."""
