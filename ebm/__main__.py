@@ -1,4 +1,4 @@
-"""The command `ebm`: train an energy-based model, evaluate how far to trust it, sample it, sweep its hardware."""
+"""The command `ebm`: train an energy-based model, evaluate how far to trust it, sample, sweep and price it."""
 
 import json as json_format
 import os
@@ -347,6 +347,82 @@ def sweep(options: Sweep) -> None:
         print(f"Kept in {options.out}; open it with xarray.open_zarr.")
 
 
+def cost(directory: Path, /, *, json: bool = False) -> None:
+    """Print what a run asks of p-bits, crossbars, a GPU and this CPU, and what that costs in joules.
+
+    Events are counted, this CPU is timed, every other rate is looked up: `cost-bridge rates` lists them with sources.
+
+    Args:
+        directory: A finished run of model rbm, trained by chains.
+        json: Print JSON instead of a table.
+    """
+    from cost_bridge import sampling
+    from cost_bridge.workloads import GEOMETRY
+    from ebm import cost as costs
+
+    work = costs.work(directory, {name: (spec.rows, spec.cols) for name, spec in GEOMETRY.items()})
+    pairs = [_priced(lambda events: sampling.on_pbits("z1", events.as_dict()), work.pbits)]
+    for name, on_array in work.arrays.items():
+        pairs.append(
+            _priced(
+                lambda events, name=name, tiles=on_array.tiles: sampling.on_crossbar(
+                    name, events.as_dict(), tiles=tiles
+                ),
+                on_array,
+            )
+        )
+    gpu_sample = None if work.gpu_sample is None else sampling.on_gpu(work.gpu_sample, share=work.chains)
+    pairs.append((sampling.on_gpu(work.gpu_step), gpu_sample))
+    pairs.append(
+        (sampling.on_cpu(work.cpu_step_s), None if work.cpu_sample_s is None else sampling.on_cpu(work.cpu_sample_s))
+    )
+    per_nat = [
+        sampling.per_nat(step, work.steps, work.gained_nats) if work.gained_nats > 0 else None for step, _ in pairs
+    ]
+    if json:
+        rows = [
+            {"machine": step.machine, "step": step._asdict(), "effective_sample": one and one._asdict()}
+            | {"nat": nat and nat._asdict()}
+            for (step, one), nat in zip(pairs, per_nat, strict=True)
+        ]
+        events = {name: array.step.as_dict() for name, array in work.arrays.items()}
+        events["z1"] = work.pbits.step.as_dict()
+        facts: dict[str, Any] = {"steps": work.steps, "gained_nats": work.gained_nats, "gained_on": work.gained_on}
+        facts |= {"tau_int": work.tau_int, "events_a_step": events, "machines": rows}
+        print(json_format.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("events of a training step", *work.arrays, "p-bits (z1)", title="Counted")
+    columns = [array.step.as_dict() for array in work.arrays.values()] + [work.pbits.step.as_dict()]
+    for event in columns[0]:
+        if any(column[event] for column in columns):
+            table.add_row(event, *(f"{column[event]:,}" for column in columns))
+    console.print(table)
+    table = Table("joules, and 90 % of the belief", "training step", "effective sample", "nat gained", "evidence")
+    for (step, one), nat in zip(pairs, per_nat, strict=True):
+        table.add_row(step.machine, _joules(step), _joules(one), _joules(nat), step.evidence)
+    console.print(table)
+    print(
+        f"{work.steps} steps gained {work.gained_nats:.2f} nats a row on {work.gained_on} rows over the biases alone; "
+        + (work.refused or f"an effective sample is {work.tau_int:.1f} sweeps")
+    )
+    print("p-bits: the negative phase only, as if the graph fitted; arrays: products of one array, the rest on a GPU")
+
+
+def _priced(price: Any, events: Any) -> tuple[Any, Any]:
+    return price(events.step), None if events.sample is None else price(events.sample)
+
+
+def _joules(bill: Any) -> str:
+    if bill is None:
+        return "-"
+    low, median, high = bill.joules
+    return f"{median:.2e}\n{low:.1e} to {high:.1e}"
+
+
 def _trust_table(result: dict[str, Any]) -> Any:
     from rich.table import Table
 
@@ -429,9 +505,9 @@ def _checksum(params: Any) -> str:
 def command(arguments: Sequence[str]) -> None:
     """Read the command line and do what it says."""
     tyro.extras.subcommand_cli_from_dict(
-        {"train": train, "evaluate": evaluate, "sample": sample, "sweep": sweep},
+        {"train": train, "evaluate": evaluate, "sample": sample, "sweep": sweep, "cost": cost},
         prog="ebm",
-        description="Energy-based models: train, evaluate, sample and sweep. `ebm --version` prints the version.",
+        description="Energy-based models: train, evaluate, sample, sweep, cost. `ebm --version` prints the version.",
         args=["--n" if argument == "-n" else argument for argument in arguments],
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
