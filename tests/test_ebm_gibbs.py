@@ -1,13 +1,15 @@
-"""Block Gibbs and the contrastive gradient against the enumerated law of a 5 x 4 machine."""
+"""Block Gibbs and the contrastive gradient against enumerated laws of small machines."""
 
 import itertools
+from typing import NamedTuple
 
+import ebm_oracle
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebm import gibbs, losses, rbm
+from ebm import gaussian, gibbs, losses, potts, rbm
 
 N_VISIBLE, N_HIDDEN, N_CHAINS = 5, 4, 100_000
 
@@ -118,3 +120,95 @@ def test_chains_can_start_at_data_or_at_the_visible_biases(params):
     assert np.abs((start.mean(0) - p) / np.sqrt(p * (1 - p) / N_CHAINS)).max() < 5
     with pytest.raises(ValueError, match="n_chains must be at least 1, got 0"):
         gibbs.init(jax.random.key(0), params, 0)
+
+
+def gaussian_model():
+    keys = jax.random.split(jax.random.key(17), 3)
+    shapes = ((3, 4), (3,), (4,))
+    leaves = (0.7 * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
+    return gaussian.GaussianRbm(*leaves, log_sigma=jnp.log(jnp.array([0.7, 1.0, 1.7])))
+
+
+def potts_model():
+    keys = jax.random.split(jax.random.key(18), 3)
+    shapes = ((3, 3, 4), (3, 3), (4,))
+    return potts.PottsRbm(*(jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
+
+
+def moments(params):
+    """Means of v, h and v h, and the second moments of these features, over the enumerated law of (v, h)."""
+    h, law = ebm_oracle.bits(params.n_hidden), ebm_oracle.hidden_law(params)
+    p = ebm_oracle.leaves(params)
+    if "log_sigma" in p:
+        mean = h @ p["weights"].T + p["visible_bias"]
+        square = mean**2 + np.exp(p["log_sigma"]) ** 2
+    else:
+        states = ebm_oracle.visible_states(params)
+        log_p = -ebm_oracle.energy(params, states, h[:, None])
+        mean = np.exp(log_p - ebm_oracle.log_sum_exp(log_p, axis=1)[:, None]) @ states
+        square = mean  # of bits
+    pairs = [(mean, square), (h, h), (mean[:, :, None] * h[:, None], square[:, :, None] * h[:, None])]
+    first, second = (
+        np.concatenate([law @ part.reshape(len(h), -1) for part in parts]) for parts in zip(*pairs, strict=True)
+    )
+    return first, second - first**2
+
+
+SWEEP = jax.jit(jax.vmap(lambda key, machine, chains: gibbs.sweeps(key, machine, chains, 4), (0, None, 0)))
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "gaussian", "potts"])
+def test_from_exact_samples_every_family_stays_at_the_enumerated_moments(params, name):
+    """200 seeds of 500 chains, 4 sweeps: no mean of v, h or v h is 4 standard errors off, and the z have variance 1.
+
+    The variance of the 200 z of a feature is within 4 standard errors, sqrt(2 / 199), of 1 as well: chains that were
+    not independent, or moved by less than they should, would show there. A machine 10 % too hot fails.
+    """
+    machine = {"bernoulli": params, "gaussian": gaussian_model(), "potts": potts_model()}[name]
+    visible, hidden = ebm_oracle.samples(machine, 100_000, seed=4)
+    chains = gibbs.Chains(jnp.asarray(visible.reshape(200, 500, -1)), jnp.asarray(hidden.reshape(200, 500, -1)))
+    mean, variance = moments(machine)
+
+    def scores(moved_by):
+        moved = SWEEP(jax.random.split(jax.random.key(9), 200), moved_by, chains)
+        v, h = (np.asarray(layer, np.float64) for layer in moved)
+        features = np.concatenate([v, h, (v[..., :, None] * h[..., None, :]).reshape(200, 500, -1)], axis=-1)
+        return (features.mean(axis=1) - mean) / np.sqrt(variance / 500)
+
+    z = scores(machine)
+    assert np.abs(z.mean(axis=0) * np.sqrt(200)).max() < 4
+    assert np.abs(z.var(axis=0, ddof=1) - 1).max() < 4 * np.sqrt(2 / 199)
+    assert np.abs(scores(machine.tempered(0.9)).mean(axis=0) * np.sqrt(200)).max() > 8
+
+
+def test_any_pytree_that_draws_both_layers_is_a_machine():
+    class Copier(NamedTuple):
+        """Hidden units repeat the visible ones, and the other way round, complemented."""
+
+        flip: jax.Array
+        n_visible: int = 3
+        n_hidden: int = 3
+
+        def draw_hidden(self, key, visible):
+            return visible
+
+        def draw_visible(self, key, hidden):
+            return self.flip - hidden
+
+    machine = Copier(jnp.float32(1))
+    start = gibbs.init(jax.random.key(0), machine, 2)
+    assert isinstance(machine, gibbs.Machine)
+    assert jnp.array_equal(start.visible, jnp.ones((2, 3)))
+    assert jnp.array_equal(gibbs.sweeps(jax.random.key(1), machine, start, 3).visible, jnp.zeros((2, 3)))
+
+
+def test_the_draws_of_an_rbm_are_uniform_numbers_below_the_sigmoid_of_its_logits(params):
+    """The bits of a sweep, written out: what back-ends that claim to be the same machine must reproduce."""
+    key = jax.random.key(4)
+    start = gibbs.init(key, params, 50)
+    hidden_key, visible_key = jax.random.split(key)
+    moved = gibbs.step(key, params, start)
+    hidden = jax.random.uniform(hidden_key, (50, N_HIDDEN)) < jax.nn.sigmoid(rbm.hidden_logits(params, start.visible))
+    assert jnp.array_equal(moved.hidden, hidden)
+    logits = rbm.visible_logits(params, moved.hidden)
+    assert jnp.array_equal(moved.visible, jax.random.uniform(visible_key, (50, N_VISIBLE)) < jax.nn.sigmoid(logits))
