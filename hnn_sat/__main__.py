@@ -18,7 +18,7 @@ import tyro
 import hnn_sat
 from cost_bridge.cli import check_seed, run
 from hnn_sat.dynamics import DYNAMICS
-from hnn_sat.engines import BitPlanes, BitSliced, CamSearch, Engine, TwoProducts
+from hnn_sat.engines import BitPlanes, BitSliced, CamSearch, Engine, Numba, Sparse, TwoProducts, by_size
 from hnn_sat.problem import original_clauses
 from hnn_sat.propagate import propagate
 from hnn_sat.schedule import LARGEST_FLIPS
@@ -33,8 +33,10 @@ ENGINES: dict[str, Engine] = {
     "bit-sliced": BitSliced(),
     "array": TwoProducts(),
     "cam": CamSearch(),
+    "sparse": Sparse(),
+    "numba": Numba(),
 }
-EngineName = Literal["bit-planes", "bit-sliced", "array", "cam"]
+EngineName = Literal["auto", "bit-planes", "sparse", "numba", "bit-sliced", "array", "cam"]
 
 
 class Answer(NamedTuple):
@@ -52,7 +54,7 @@ def solve(
     seed: int = 0,
     time_limit: float = 60.0,
     dynamics: DynamicName = "walksat",
-    engine: EngineName = "bit-planes",
+    engine: EngineName = "auto",
     replicas: int = 128,
     max_flips: int = LARGEST_FLIPS,
     restart_after: int | None = None,
@@ -72,7 +74,7 @@ def solve(
         seed: of all randomness.
         time_limit: seconds, reading and compiling included.
         dynamics: the rule that chooses the next flip.
-        engine: the machine that counts for it.
+        engine: the machine that counts for it; auto is bit-planes up to 8,192 clauses and sparse beyond.
         replicas: independent searches side by side.
         max_flips: iterations of each replica.
         restart_after: iterations after which a replica starts again from a random assignment; never if not given.
@@ -149,6 +151,8 @@ def _search(
             return Answer("UNSATISFIABLE", report | {"reason": "unit propagation derives the empty clause"}, [])
         searched = hnn_sat.from_clauses(found.clauses) if fixed else problem
 
+    machine = by_size(searched) if engine == "auto" else ENGINES[engine]
+    report["engine"] = next(name for name, known in ENGINES.items() if known == machine)
     with _progress() as show:
 
         def watch(progress: hnn_sat.Progress) -> bool:
@@ -164,7 +168,7 @@ def _search(
             searched,
             schedule,
             dynamic=DYNAMICS[dynamics],
-            engine=ENGINES[engine],
+            engine=machine,
             time_limit_s=time_limit - (time.monotonic() - began),
             watch=watch,
         )
@@ -191,7 +195,7 @@ def bench(
     seed: int = 0,
     time_limit: float = 60.0,
     dynamics: DynamicName = "walksat",
-    engine: EngineName = "bit-planes",
+    engine: EngineName = "auto",
     replicas: int = 128,
     max_flips: int = LARGEST_FLIPS,
     restart_after: int | None = None,

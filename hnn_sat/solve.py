@@ -14,14 +14,14 @@ from jaxtyping import Array, Bool, Int, Key
 from hnn_sat import state as replicas_of
 from hnn_sat.dynamics import Dynamic, WalkSAT
 from hnn_sat.dynamics.base import unpack
-from hnn_sat.engines import BitPlanes, Engine
+from hnn_sat.engines import Engine, by_size
 from hnn_sat.engines.base import OwnLoop
 from hnn_sat.levels import NoiseLevel, as_level
 from hnn_sat.problem import Problem
 from hnn_sat.schedule import LARGEST_FLIPS, Schedule
 from hnn_sat.state import State
 
-SCHEDULE, WALKSAT, BIT_PLANES = Schedule(), WalkSAT(), BitPlanes()
+SCHEDULE, WALKSAT = Schedule(), WalkSAT()
 
 FIRST_CHUNK_FLIPS = 64
 FLIPS_A_DRAW = 32  # random numbers are drawn for this many iterations at once, or for fewer if they are many
@@ -60,7 +60,7 @@ def solve(
     schedule: Schedule = SCHEDULE,
     *,
     dynamic: Dynamic = WALKSAT,
-    engine: Engine = BIT_PLANES,
+    engine: Engine | None = None,
     chip_key: Key[Array, ""] | None = None,
     until: Literal["first", "all"] = "first",
     time_limit_s: float = math.inf,
@@ -68,7 +68,8 @@ def solve(
 ) -> Result:
     """Search for a satisfying assignment from uniformly random starts.
 
-    dynamic: the rule that chooses the next flip; engine: the machine that counts for it. chip_key: of what the engine
+    dynamic: the rule that chooses the next flip; engine: the machine that counts for it, by default
+    `hnn_sat.engines.by_size`. chip_key: of what the engine
     draws once (programming errors, stuck cells, offsets); give it to run one chip with many keys, or many chips with
     one. By default it is derived from key.
     until: "first" stops every replica when one is solved; "all" lets each run to its own solution, for statistics.
@@ -86,6 +87,9 @@ def solve(
     start_key, flip_key = jax.random.split(key)
     own_chip_key, read_key = (jax.random.fold_in(flip_key, 2**32 - i) for i in (1, 2))
     chip_key = own_chip_key if chip_key is None else chip_key
+    engine = by_size(problem) if engine is None else engine
+    if isinstance(engine, OwnLoop):
+        engine.check(dynamic, level)
     tables, setup = engine.prepare(jax.random.fold_in(chip_key, 0), problem), dynamic.init(problem)
     repair_every, suspect_after = engine.repairs or (LARGEST_FLIPS, 1)
     repair_at, n_repairs, n_repaired = repair_every, 0, 0
@@ -94,7 +98,6 @@ def solve(
     run_began, run_end, n_runs = 0, next(ends), 1
 
     if isinstance(engine, OwnLoop):
-        engine.check(dynamic, level)
         xs = _random_assignments(jax.random.fold_in(start_key, 0), schedule.replicas, tables)
         state, unit = engine.begin(flip_key, tables, xs), engine.piece(problem)
     else:

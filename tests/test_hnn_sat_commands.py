@@ -53,7 +53,7 @@ def test_every_rule_and_engine_can_be_named(tmp_path, capsys):
     to_dimacs(random_ksat(jax.random.key(1), 12, 3.0), path)
     for option, names in (
         ("--dynamics", ("walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "metropolis", "glauber")),
-        ("--engine", ("bit-planes", "bit-sliced", "array", "cam")),
+        ("--engine", ("bit-planes", "sparse", "numba", "bit-sliced", "array", "cam")),
     ):
         for name in names:
             code, out = answer(capsys, "solve", path, option, name, "--replicas", 4, "--json")

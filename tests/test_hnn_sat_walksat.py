@@ -231,7 +231,7 @@ def test_a_schedule_that_cannot_be_meant_is_refused(field, value):
 def test_a_formula_too_large_for_the_bit_planes_is_refused_in_a_sentence():
     problem = from_clauses([[1, 40_000]] * 220_000)
     with pytest.raises(ValueError, match="GiB"):
-        solve(jax.random.key(0), problem)
+        solve(jax.random.key(0), problem, engine=BitPlanes())
 
 
 def satlib_problem(family, name, tmp_path):

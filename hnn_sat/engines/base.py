@@ -137,15 +137,15 @@ class WholeFormula(Engine):
         """The exact energy."""
         return state.n_violated
 
-    def n_missed(self, view: Reading) -> Int[Array, " r"]:
+    def n_missed(self, view: Any) -> Int[Array, " r"]:
         """As the reading noted."""
         return view.missed
 
-    def missed_clauses(self, view: Reading) -> Int[Array, " m"]:
+    def missed_clauses(self, view: Any) -> Int[Array, " m"]:
         """The violated clauses of the replicas that missed them all."""
         return jnp.sum(view.violated & (view.missed > 0)[:, None], axis=0, dtype=jnp.int32)
 
-    def pick_violated(self, tables: Any, view: Reading, random_word: UInt32[Array, ""]) -> Int[Array, " k"]:
+    def pick_violated(self, tables: Any, view: Any, random_word: UInt32[Array, ""]) -> Int[Array, " k"]:
         """By the rank of the clause among those seen violated."""
         up_to = sums_up_to(view.violated)
         rank = random_word % jnp.maximum(up_to[-1], 1).astype(jnp.uint32)

@@ -50,7 +50,7 @@ def tables(problem: Problem) -> Tables:
     """
     m, k = problem.literal.shape
     n_words = max(1, -(-m // WORD))
-    n_words += -n_words % _group(n_words)
+    n_words += -n_words % group_size(n_words)
     n_rows = 2 * problem.n_variables + 2
     if n_rows * n_words * 4 > MEMORY_LIMIT:
         raise ValueError(
@@ -88,15 +88,15 @@ def pick_violated(planes: Planes, random_word: UInt32[Array, ""]) -> Int[Array, 
 
     Groups of words are searched by their totals, then the words of the group, then the bits of the word.
     """
-    before = _sums_before(planes.n_violated)
+    before = sums_before(planes.n_violated)
     rank = random_word % jnp.maximum(jnp.sum(planes.n_violated), 1)
     group = jnp.sum(before <= rank, dtype=jnp.int32) - 1
     rank = rank - before[group]
-    size = _group(planes.bits[0].shape[0])
+    size = group_size(planes.bits[0].shape[0])
     words = _violated(tuple(plane.reshape(-1, size)[group] for plane in planes.bits))
-    before = _sums_before(jax.lax.population_count(words))
+    before = sums_before(jax.lax.population_count(words))
     word = jnp.sum(before <= rank, dtype=jnp.int32) - 1
-    return (group * size + word) * WORD + _select(words[word], rank - before[word])
+    return (group * size + word) * WORD + select_bit(words[word], rank - before[word])
 
 
 def break_counts(planes: Planes, tables: Tables, literal: Int[Array, " k"]) -> Int[Array, " k"]:
@@ -162,12 +162,12 @@ class BitPlanes(Engine):
 
 
 def _planes(bits: tuple[UInt32[Array, " words"], ...]) -> Planes:
-    ones = jax.lax.population_count(_violated(bits)).reshape(-1, _group(bits[0].shape[0]))
+    ones = jax.lax.population_count(_violated(bits)).reshape(-1, group_size(bits[0].shape[0]))
     # The barrier keeps XLA from counting all words a second time for the sum over groups.
     return Planes(bits, jax.lax.optimization_barrier(jnp.sum(ones, axis=1)))
 
 
-def _group(n_words: int) -> int:
+def group_size(n_words: int) -> int:
     """Words summed before the search for a violated clause descends into them: about the root of their number, so
     that both levels are short. Rounding n_words up to a multiple of it does not change it."""
     size = 8
@@ -186,13 +186,13 @@ def _critical(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " word
     return reduce(lambda only_first, plane: only_first & ~plane, bits)
 
 
-def _sums_before(counts: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
+def sums_before(counts: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
     """Exclusive prefix sums, all pairs at once: on a CPU this fuses, which a cumulative sum or a product does not."""
     position = jnp.arange(counts.shape[0])
     return jnp.sum(jnp.where(position[:, None] < position[None, :], counts[:, None], 0), axis=0, dtype=jnp.uint32)
 
 
-def _select(word: UInt32[Array, ""], rank: UInt32[Array, ""]) -> Int[Array, ""]:
+def select_bit(word: UInt32[Array, ""], rank: UInt32[Array, ""]) -> Int[Array, ""]:
     """Position of the set bit that has `rank` set bits below it."""
     position = jnp.zeros((), jnp.int32)
     for half in (16, 8, 4, 2, 1):

@@ -73,7 +73,9 @@ class Numba(OwnLoop):
                 f"engine Numba keeps its noise level constant, got {type(level).__name__}; choose BitPlanes or Sparse"
             )
         if find_spec("numba") is None:
-            raise ValueError("engine Numba needs the package numba; install the extra: pip install 'barrierless[numba]'")
+            raise ValueError(
+                "engine Numba needs the package numba; install the extra: pip install 'barrierless[numba]'"
+            )
 
     def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
         """Both ragged tables, made on the host. Not random."""

@@ -62,7 +62,7 @@ def run(
     """At most so many iterations of WalkSAT/SKC on one replica, fewer if it is solved.
 
     Returns violated clauses, their least number, the state of the random numbers, iterations and flips made. best_x is
-    kept by undoing the flips since the best, of which `trail` holds as many as it can; it is written when they are more.
+    kept by undoing the flips since the best, of which `trail` holds as many as it can; it is written if there are more.
     threshold: 2^32 times the probability of a random variable where no flip is free.
     """
     n_since = trail.shape[0]  # full: best_x is up to date
