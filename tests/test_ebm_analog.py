@@ -228,8 +228,8 @@ def test_a_comparator_is_a_sigmoid_to_a_hundredth(models):
 
 @pytest.mark.parametrize(("sigma", "sheet"), [(0.5, 0.015), (1.0, 0.051), (2.0, 0.123)])
 def test_read_noise_is_the_temperature_that_the_formula_says(models, sigma, sheet):
-    """TV to the law at beta_eff at most 0.005 (median of fifty), and the smeared sigmoid is within 0.005 of the formula's
-    up to sigma 1. The beta that fits the joint law best, by KL, is a little higher: it is printed, and within 0.01."""
+    """TV to the law at beta_eff at most 0.005 (median of fifty), and the smeared sigmoid is within 0.005 of the
+    formula's up to sigma 1. The beta that fits the joint law best, by KL, is a little higher: it is printed, and within 0.01."""
     noisy = stationary(models, lambda x: smeared(x, sigma))
     beta = analog.effective_beta(sigma, analog.Neuron())
     assert beta == pytest.approx(1 / np.sqrt(1 + np.pi * sigma**2 / 8), rel=1e-12)
@@ -256,7 +256,7 @@ def test_a_gain_restores_the_temperature_of_a_noisy_neuron(models):
     without = medians(models, stationary(models, lambda x: smeared(x, 1.0)))[0]
     print(f"gain {gain:.3f}: median TV {left:.4f}, without it {without:.4f}")
     assert left < 0.2 * without
-    with pytest.raises(ValueError, match="read_std must be below 1.596"):
+    with pytest.raises(ValueError, match=r"read_std must be below 1\.596"):
         analog.restoring_gain(1.6)
 
 
@@ -347,7 +347,7 @@ def test_the_sensitivity_from_samples_is_that_of_the_exact_law(models):
         bits = report.bits(budget)
         assert report.divergence_of_bits(bits) <= budget
         assert bits == 2 or report.divergence_of_bits(bits - 1) > budget
-    with pytest.raises(ValueError, match="budget must be a positive number of nats, got 0.0"):
+    with pytest.raises(ValueError, match=r"budget must be a positive number of nats, got 0\.0"):
         report.bits(0.0)
     with pytest.raises(ValueError, match="bits must be at least 2"):
         report.divergence_of_bits(1)
@@ -417,6 +417,22 @@ def test_real_and_symbolic_visible_units_are_drawn_from_the_arrays_field():
 
 
 # ---------------------------------------------------------------- what a chip is
+
+
+def test_neurons_decide_with_the_stated_probabilities():
+    """Seven fields, 400,000 decisions each, |z| < 4.5; few random bits round a probability to the nearest step."""
+    fields = jnp.linspace(-4.0, 4.0, 7)
+    x = jnp.broadcast_to(fields, (400_000, 7))
+    few = np.round(sigmoid(np.asarray(fields, float)) * 8) / 8
+    assert np.abs(few - sigmoid(np.asarray(fields, float))).max() <= 2.0**-4
+    for neuron, p in (
+        (analog.Neuron(kind="comparator", noise=1.3), phi(np.asarray(fields, float) / 1.3)),
+        (analog.Neuron(gain=0.5), sigmoid(0.5 * np.asarray(fields, float))),
+        (analog.Neuron(random_bits=3), few),
+    ):
+        ups = np.asarray(neuron.draw(jax.random.key(9, impl=HASH), x, None), float).mean(0)
+        z = (ups - p) / np.sqrt(np.maximum(p * (1 - p), 1e-12) / 400_000)
+        assert np.abs(z).max() < 4.5
 
 
 def test_the_spread_of_the_field_is_that_of_its_cells_and_grows_with_the_active_lines():
