@@ -94,6 +94,53 @@ def winner_counts(
     )
 
 
+def probsat_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, cols: int = 256) -> Counts:
+    """One flip of the same arrays that chooses as probSAT does: a violated clause, then a variable by its break.
+
+    Two reads: what a flip makes is not asked for, so the violated clauses never drive the backward array. Choice:
+    digital_ops m for the violated clause, 4 for each of k literals (fetch, table of weights, running sum, comparison
+    with the threshold), and 2 for the threshold and the flip; no subtractions. random_bits: 64, clause and variable.
+    Raises ValueError if a size is not positive.
+    """
+    n, m, n_literals = _checked(shape)
+    k, both = _tiles(n_literals, m), iteration_counts(shape, rows=rows, cols=cols)
+    return replace(
+        both,
+        analog_macs=both.analog_macs - 2 * n * m,
+        dac_samples=both.dac_samples - m * _tiles(2 * n, cols),
+        adc_samples=both.adc_samples - _tiles(m, rows) * n,
+        digital_ops=both.digital_ops - (n + m + 3 * k + 3) - (_tiles(m, rows) - 1) * n + m + 4 * k + 2,
+        array_cycles=both.array_cycles - 1,
+        buffer_bytes=both.buffer_bytes - 2 * 2 * n,
+        random_bits=64,
+    )
+
+
+def annealing_counts(
+    shape: Problem | tuple[int, int, int], n_deciding: int = 1, *, rows: int = 256, cols: int = 256
+) -> Counts:
+    """One iteration of the same arrays in which n_deciding variables decide by their gain: 1 for Metropolis, the size
+    of a colour for Glauber.
+
+    Three reads, of which only the columns of those variables are converted and added, make and break. Choice:
+    digital_ops 3 for each variable that decides (subtract, threshold, flip or not). random_bits: 32 for the coin of
+    each, and 32 to propose the variable where it is one. buffer_bytes: two counts of 2 bytes only for those.
+    Raises ValueError if a size is not positive, or more variables decide than there are.
+    """
+    n, m, n_literals = _checked(shape)
+    if not 1 <= n_deciding <= n:
+        raise ValueError(f"n_deciding must be from 1 to n_variables = {n}, got {n_deciding}")
+    k, all_of_them = _tiles(n_literals, m), iteration_counts(shape, rows=rows, cols=cols)
+    spared, row_tiles = n - n_deciding, _tiles(m, rows)
+    return replace(
+        all_of_them,
+        adc_samples=all_of_them.adc_samples - 2 * row_tiles * spared,
+        digital_ops=all_of_them.digital_ops - (n + m + 3 * k + 3) - 2 * (row_tiles - 1) * spared + 3 * n_deciding,
+        buffer_bytes=all_of_them.buffer_bytes - 2 * 2 * 2 * spared,
+        random_bits=32 * n_deciding + (32 if n_deciding == 1 else 0),
+    )
+
+
 def placed_counts(problem: Problem, placement: Placement, *, readout: str = "comparator") -> Counts:
     """One WalkSAT/SKC flip on tiles that hold whole clauses (`hnn_sat.placement`), and their transposes.
 

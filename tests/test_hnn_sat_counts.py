@@ -4,7 +4,15 @@ import jax
 import pytest
 
 from hnn_sat import from_clauses, random_ksat
-from hnn_sat.counts import cam_counts, iteration_counts, placed_counts, sizes, walksat_counts
+from hnn_sat.counts import (
+    annealing_counts,
+    cam_counts,
+    iteration_counts,
+    placed_counts,
+    probsat_counts,
+    sizes,
+    walksat_counts,
+)
 from hnn_sat.placement import place
 
 
@@ -93,3 +101,27 @@ def test_searches_are_counted_bank_by_bank():
     assert counts.buffer_bytes == 4 * (2 * 134 + 32) + 2000
     with pytest.raises(ValueError, match="longest_clause"):
         cam_counts((250, 1065, 3195), 0)
+
+
+def test_the_other_rules_by_hand():
+    """n = 3, m = 3, k = 2 on tiles of 2 x 4: 3 row tiles of 6 lines forward; 2 row tiles, 2 column tiles backward."""
+    shape = (3, 3, 5)
+    forward_adds, flags = (3 - 1) * 3 + 2 * 3, 4 * 1 + 1
+    probsat = probsat_counts(shape, rows=2, cols=4)
+    assert probsat.analog_macs == 2 * 18
+    assert probsat.dac_samples == 6 * 1 + 3 * 2
+    assert probsat.adc_samples == 3 * 3 + 2 * 3
+    assert probsat.digital_ops == forward_adds + (2 - 1) * 3 + 3 + 4 * 2 + 2
+    assert (probsat.array_cycles, probsat.random_bits, probsat.buffer_bytes) == (2, 64, flags + 12)
+    metropolis = annealing_counts(shape, rows=2, cols=4)
+    assert metropolis.analog_macs == 3 * 18
+    assert metropolis.dac_samples == 6 * 1 + 2 * 3 * 2
+    assert metropolis.adc_samples == 3 * 3 + 2 * 2 * 1
+    assert metropolis.digital_ops == forward_adds + 2 * (2 - 1) * 1 + 3
+    assert (metropolis.array_cycles, metropolis.random_bits, metropolis.buffer_bytes) == (3, 64, flags + 8)
+    glauber = annealing_counts(shape, 2, rows=2, cols=4)
+    assert glauber.adc_samples == 3 * 3 + 2 * 2 * 2
+    assert glauber.digital_ops == forward_adds + 2 * (2 - 1) * 2 + 6
+    assert (glauber.random_bits, glauber.buffer_bytes) == (64, flags + 16)
+    with pytest.raises(ValueError, match="n_deciding must be from 1 to n_variables = 3"):
+        annealing_counts(shape, 4)

@@ -24,10 +24,10 @@ def violated(clauses, x):
     )
 
 
-FORMULAS = [random_ksat(jax.random.key(k), 7, 30 / 7, k) for k in range(1, 6)] + [from_clauses(MIXED)]
+FORMULAS = [random_ksat(jax.random.key(k), 7 if k < 6 else 9, 30 / 7, k) for k in range(1, 8)] + [from_clauses(MIXED)]
 
 
-@pytest.mark.parametrize("problem", FORMULAS, ids=["k1", "k2", "k3", "k4", "k5", "mixed"])
+@pytest.mark.parametrize("problem", FORMULAS, ids=["k1", "k2", "k3", "k4", "k5", "k6", "k7", "mixed"])
 def test_energy_and_every_gain_equal_the_enumeration_on_all_assignments(problem):
     clauses = original_clauses(problem)
     matrix = incidence(problem)
@@ -47,6 +47,35 @@ def test_energy_and_every_gain_equal_the_enumeration_on_all_assignments(problem)
     np.testing.assert_array_equal(gains.gain, flipped)
     assert (np.asarray(gains.makes) >= 0).all()
     assert (np.asarray(gains.breaks) >= 0).all()
+
+
+def monomials(clauses):
+    """Coefficients of sum_c prod_l (1 - l(x)) by sets of variables: 1 - x_v and, for not v, x_v, multiplied out."""
+    polynomial = {}
+    for clause in clauses:
+        product = {frozenset(): 1}
+        for literal in set(clause):
+            times = {}
+            for variables, coefficient in product.items():
+                with_v = variables | {abs(literal)}
+                if literal > 0:
+                    times[variables] = times.get(variables, 0) + coefficient
+                times[with_v] = times.get(with_v, 0) + (-coefficient if literal > 0 else coefficient)
+            product = times
+        for variables, coefficient in product.items():
+            polynomial[variables] = polynomial.get(variables, 0) + coefficient
+    return {variables: coefficient for variables, coefficient in polynomial.items() if coefficient}
+
+
+@pytest.mark.parametrize("problem", FORMULAS, ids=["k1", "k2", "k3", "k4", "k5", "k6", "k7", "mixed"])
+def test_the_energy_is_its_polynomial_on_all_assignments_without_auxiliary_variables(problem):
+    clauses, n = original_clauses(problem), problem.n_variables
+    polynomial = monomials(clauses)
+    assert max(map(len, polynomial)) <= problem.longest_clause
+    everything = np.array(list(itertools.product([0, 1], repeat=n)))
+    values = sum(c * np.prod(everything[:, [v - 1 for v in vs]], axis=1) for vs, c in polynomial.items())
+    energies = jax.jit(jax.vmap(lambda x: energy(problem, x)))(jnp.asarray(everything == 1))
+    np.testing.assert_array_equal(energies, values)
 
 
 @settings(max_examples=30, deadline=None)
