@@ -1,10 +1,10 @@
 """Energy-based models: energies, samplers, training and exact likelihoods, with counts for the hardware they need."""
 
-from ebm import ais, analog, coloring, data, exact, layouts, losses, rules, sensitivity
+from ebm import ais, analog, coloring, data, diagnostics, exact, layouts, losses, rules, sensitivity
 from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import boltzmann, gaussian, neural, potts, rbm
 from ebm.likelihood import graph_log_likelihood, graph_log_partition, log_likelihood, log_partition
-from ebm.samplers import chromatic, gibbs, multispin
+from ebm.samplers import annealing, chromatic, gibbs, gwg, hmc, langevin, mala, metropolis, multispin, tempering
 from ebm.train import Diverged, TrainState, fit
 
 __all__ = [
@@ -12,20 +12,27 @@ __all__ = [
     "TrainState",
     "ais",
     "analog",
+    "annealing",
     "boltzmann",
     "chromatic",
     "coloring",
     "data",
+    "diagnostics",
     "exact",
     "fit",
     "gaussian",
     "gibbs",
     "graph_log_likelihood",
     "graph_log_partition",
+    "gwg",
+    "hmc",
+    "langevin",
     "layouts",
     "log_likelihood",
     "log_partition",
     "losses",
+    "mala",
+    "metropolis",
     "multispin",
     "neural",
     "pcd_step_counts",
@@ -34,4 +41,5 @@ __all__ = [
     "rbm",
     "rules",
     "sensitivity",
+    "tempering",
 ]

@@ -15,6 +15,8 @@ from ebm.energies.boltzmann import Boltzmann
 from ebm.layouts.lattice import Torus, recognise, split_colors
 from ebm.samplers import chromatic
 
+run = jax.jit(chromatic.sweeps, static_argnums=4)
+
 STATES = np.array(list(itertools.product((-1, 1), repeat=6)))
 
 
@@ -98,12 +100,18 @@ def test_all_layouts_compute_the_fields_of_the_definition(offsets):
     expected = np.asarray(boltzmann.fields(graph, params, spins))
     classes = split_colors(np.arange(80).reshape(8, 10))
     for layout in (layouts.lattice(graph, 8, 10), layouts.dense(graph), layouts.padded_sparse(graph)):
-        arranged, packed = layout.arrange(params), layout.pack(spins)
-        np.testing.assert_array_equal(layout.unpack(packed), spins)
+
+        @jax.jit
+        def both(layout):
+            packed = layout.pack(spins)
+            return layout.unpack(packed), [layout.fields(layout.arrange(params), packed, color) for color in (0, 1)]
+
+        same, found = both(layout)
+        np.testing.assert_array_equal(same, spins)
         for color in (0, 1):
-            found = layout.fields(arranged, packed, color).reshape(3, -1)
             # Sums of at most 9 numbers below 5 in float32.
-            np.testing.assert_allclose(found, expected[:, classes[color].reshape(-1)], atol=5e-6)
+            ours = np.asarray(found[color]).reshape(3, -1)
+            np.testing.assert_allclose(ours, expected[:, classes[color].reshape(-1)], atol=5e-6)
 
 
 def test_layouts_give_identical_spins_with_integer_couplings():
@@ -114,7 +122,7 @@ def test_layouts_give_identical_spins_with_integer_couplings():
     found = []
     for layout in (layouts.lattice(graph, 4, 6), layouts.dense(graph), layouts.padded_sparse(graph)):
         start = chromatic.init(jax.random.key(3), layout, 8)
-        end = chromatic.sweeps(jax.random.key(4), layout, params, start, 20, beta=beta, clamped=clamped)
+        end = run(jax.random.key(4), layout, params, start, 20, beta=beta, clamped=clamped)
         found.append(np.asarray(end.spins))
         assert (found[-1] == np.asarray(start.spins))[np.asarray(clamped)].all()
         assert (found[-1] != np.asarray(start.spins)).any()
@@ -129,7 +137,7 @@ def test_layouts_give_identical_spins_on_a_graph_of_many_colours():
     found = []
     for layout in (layouts.dense(graph), layouts.padded_sparse(graph)):
         start = chromatic.init(jax.random.key(0), layout, 8)
-        found.append(np.asarray(chromatic.sweeps(jax.random.key(1), layout, params, start, 20, beta=0.05).spins))
+        found.append(np.asarray(run(jax.random.key(1), layout, params, start, 20, beta=0.05).spins))
     np.testing.assert_array_equal(*found)
 
 
@@ -172,10 +180,10 @@ def test_one_step_has_the_enumerated_law_and_its_invariances(build):
         ),
         "relabelled": (moved, params._replace(bias=params.bias[node]), start[node], lambda s: s[:, place]),
     }
-    run = jax.jit(chromatic.step)
+    step = jax.jit(chromatic.step)
     for i, (name, (layout, model, begin, back)) in enumerate(cases.items()):
         chains = chromatic.Chains(jnp.broadcast_to(jnp.asarray(begin, jnp.float32), (n, 6)))
-        end = run(jax.random.key(i), layout, model, chains, beta=beta)
+        end = step(jax.random.key(i), layout, model, chains, beta=beta)
         counts = np.bincount(index(back(np.asarray(end.spins))), minlength=64)
         assert abs(chi_square_z(counts, expected * n)) < 4, name
 
@@ -243,12 +251,12 @@ def test_sweeps_are_steps_and_chains_do_not_depend_on_their_number():
     graph = layouts.torus(4, 6)
     layout, params, key = layouts.choose(graph), integers(graph), jax.random.key(1)
     start = chromatic.init(jax.random.key(0), layout, 6)
-    state = start
+    state, step = start, jax.jit(chromatic.step)
     for step_key in jax.random.split(key, 5):
-        state = chromatic.step(step_key, layout, params, state, beta=0.2)
-    end = chromatic.sweeps(key, layout, params, start, 5, beta=0.2)
+        state = step(step_key, layout, params, state, beta=0.2)
+    end = run(key, layout, params, start, 5, beta=0.2)
     np.testing.assert_array_equal(state.spins, end.spins)
-    few = chromatic.sweeps(key, layout, params, chromatic.Chains(start.spins[:4]), 5, beta=jnp.full(4, 0.2))
+    few = run(key, layout, params, chromatic.Chains(start.spins[:4]), 5, beta=jnp.full(4, 0.2))
     np.testing.assert_array_equal(few.spins, end.spins[:4])
 
 
@@ -256,7 +264,7 @@ def test_every_refusal_says_what_to_do():
     graph = layouts.torus(4, 6)
     with pytest.raises(ValueError, match="n_chains must be at least 1, got 0"):
         chromatic.init(jax.random.key(0), layouts.choose(graph), 0)
-    with pytest.raises(ValueError, match="Torus.cols must be even and at least 2, got 5"):
+    with pytest.raises(ValueError, match=r"Torus\.cols must be even and at least 2, got 5"):
         layouts.torus(4, 5)
     with pytest.raises(ValueError, match=r"odd sum each, got \(1, 1\)"):
         layouts.torus(4, 6, ((1, 1),))
@@ -279,28 +287,28 @@ def test_the_oracle_for_ising_energies_agrees_with_brute_force():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("beta", [0.3, 0.4])
-@pytest.mark.parametrize(("size", "n_chains"), [(8, 512), (64, 64), (256, 16)])
-def test_ising_energies_are_those_of_the_finite_torus(size, n_chains, beta):
-    """Within 4 sigma, sigma from the spread of independent chains, each averaged over time: no model of
-    autocorrelation enters. 400 sweeps are discarded, 8 correlation times of the magnetisation at beta 0.4, more of
-    the energy's; 20 measurements follow."""
+@pytest.mark.parametrize(("size", "n_chains"), [(8, 512), (64, 64), (256, 32)])
+def test_ising_energies_are_those_of_the_finite_torus(size, n_chains):
+    """Half of the chains at beta 0.3, half at 0.4, each mean within 4 sigma, sigma from the spread of independent
+    chains, each averaged over time: no model of autocorrelation enters. 300 sweeps are discarded, 6 correlation times
+    of the magnetisation at beta 0.4, more of the energy's; 10 measurements follow."""
     graph = layouts.torus(size, size)
     layout = layouts.choose(graph)
     params = Boltzmann(jnp.ones(graph.n_edges), jnp.zeros(graph.n_nodes))
+    betas = jnp.repeat(jnp.array([0.3, 0.4]), n_chains // 2)
 
     @jax.jit
     def run(key, state):
-        first_key, key = jax.random.split(key)
-        state = chromatic.sweeps(first_key, layout, params, state, 400, beta=beta)
-
         def body(chains, step_key):
-            chains = chromatic.sweeps(step_key, layout, params, chains, 10, beta=beta)
+            chains = chromatic.sweeps(step_key, layout, params, chains, 10, beta=betas)
             sites = chains.spins.reshape(-1, size, size)
             return chains, -sum(jnp.mean(sites * jnp.roll(sites, 1, axis), axis=(1, 2)) for axis in (1, 2))
 
-        return jax.lax.scan(body, state, jax.random.split(key, 20))[1].mean(0)
+        return jax.lax.scan(body, state, jax.random.split(key, 40))[1][30:].mean(0)
 
-    found = np.asarray(run(jax.random.key(size), chromatic.init(jax.random.key(1), layout, n_chains)), float)
-    z = (found.mean() - energy_per_site(size, beta)) / (found.std(ddof=1) / np.sqrt(n_chains))
-    assert abs(z) < 4, z
+    start = chromatic.init(jax.random.key(1), layout, n_chains)
+    found = np.asarray(run(jax.random.key(size), start), float).reshape(2, -1)
+    exact = np.array([energy_per_site(size, beta) for beta in (0.3, 0.4)])
+    z = (found.mean(1) - exact) / (found.std(1, ddof=1) / np.sqrt(n_chains / 2))
+    print(size, z)
+    assert np.abs(z).max() < 4, z

@@ -1,7 +1,7 @@
 """Three ways to compute the fields of all nodes of one colour; they give the same numbers, at different speeds.
 
-Each has `arrange(params)`, once, then `pack` and `unpack` of spins, and of one colour `fields`, `window` (its spins) and
-`replace`. `n_colors`, and `shape`, that of a colour's spins in one chain, say what to draw.
+Each has `arrange(params)`, once, then `pack` and `unpack` of spins, and of one colour `fields`, `window` (its spins)
+and `replace`. `n_colors`, and `shape`, that of a colour's spins in one chain, say what to draw.
 """
 
 from ebm.energies.boltzmann import Graph

@@ -6,7 +6,7 @@ would compute every spin twice. An open grid, or a torus with holes, is a torus 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ class Torus:
         for name in ("rows", "cols"):
             if (size := getattr(self, name)) < 2 or size % 2:
                 raise ValueError(
-                    f"Torus.{name} must be even and at least 2, got {size}: a chequerboard has to close; use PaddedSparse"
+                    f"Torus.{name} must be even and at least 2, got {size}: chequerboards close; use PaddedSparse"
                 )
         for offset in self.offsets:
             if sum(offset) % 2 == 0:
@@ -159,8 +159,8 @@ def torus(rows: int, cols: int, offsets: tuple[tuple[int, int], ...] = NEAREST) 
     return Graph(np.concatenate(edges).astype(np.int32), visible, np.zeros(0, np.int32))
 
 
-def split_colors(sites):
-    """(*batch, rows, cols) as the two colours of a chequerboard, (*batch, rows, cols / 2) each; that of (0, 0) first."""
+def split_colors(sites: Array | np.ndarray) -> tuple[Any, Any]:
+    """(*batch, rows, cols) as the two colours of a chequerboard, (*batch, rows, cols / 2) each, (0, 0) in the first."""
     rows, cols = sites.shape[-2:]
     pairs = sites.reshape(*sites.shape[:-1], cols // 2, 2)
     is_odd_row = (np.arange(rows) % 2 == 1)[:, None]

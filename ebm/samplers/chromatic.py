@@ -9,7 +9,7 @@ layouts with the same classes give the same spins, up to fields that round diffe
 chains over devices. Keys of `aimc.noise.HASH` are the fastest.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,8 @@ def step(
     data there, gives the positive phase.
     """
     held = None if clamped is None else _pack_mask(layout, clamped, state)
-    packed = _sweep(key, layout, layout.arrange(params), layout.pack(state.spins), _column(layout, beta), held)
+    packed = layout.pack(state.spins)
+    packed = _sweep(key, layout, layout.arrange(params), packed, _column(layout, beta), held)
     return Chains(layout.unpack(packed))
 
 
@@ -73,17 +74,17 @@ def sweeps(
     arranged, column = layout.arrange(params), _column(layout, beta)
     held = None if clamped is None else _pack_mask(layout, clamped, state)
 
-    def body(packed, step_key: Key[Array, ""]):
+    def body(packed: Any, step_key: Key[Array, ""]) -> tuple[Any, None]:
         return _sweep(step_key, layout, arranged, packed, column, held), None
 
-    packed = jax.lax.scan(body, layout.pack(state.spins), jax.random.split(key, n_sweeps))[0]
+    packed: Any = jax.lax.scan(body, layout.pack(state.spins), jax.random.split(key, n_sweeps))[0]
     return Chains(layout.unpack(packed))
 
 
-def _sweep(key: Key[Array, ""], layout: Layout, arranged: Boltzmann, packed, beta: Array, held):
+def _sweep(key: Key[Array, ""], layout: Layout, arranged: Boltzmann, packed: Any, beta: Array, held: Any) -> Any:
     keys = jax.random.split(key, layout.n_colors)
 
-    def draw(color, packed):
+    def draw(color: Any, packed: Any) -> Any:
         fields = layout.fields(arranged, packed, color)
         is_up = uniform(keys[color], fields.shape) < jax.nn.sigmoid(2.0 * beta * fields)
         new = jnp.where(is_up, 1.0, -1.0).astype(fields.dtype)
@@ -103,5 +104,5 @@ def _column(layout: Layout, beta: float | Array) -> Array:
     return jnp.asarray(beta, jnp.float32).reshape(-1, *(1 for _ in layout.shape))
 
 
-def _pack_mask(layout: Layout, clamped: Array, state: Chains):
+def _pack_mask(layout: Layout, clamped: Array, state: Chains) -> Any:
     return layout.pack(jnp.broadcast_to(clamped, state.spins.shape).astype(state.spins.dtype))

@@ -8,9 +8,9 @@ them agree, K = beta |J|; a tie is a fair draw.
 The event is U < p for a random number U of 8 bits a chain, compared bit by bit with p = (T + f) / 256: the threshold is
 T + 1 with probability f, so every chain moves with probability p itself, to the 32 bits of the draw that decides.
 Only that draw is shared by the 32 chains of a word; it correlates two chains by less than 1e-4. Threshold draw and
-bits are a stream of their own for every word, sublattice and sweep: xorshift128 (Marsaglia 2003), with output w + z, from
-four words hashed from the word's place and the sweep's key. It is stateless, so that a compiled loop stores nothing
-but spins, and a function of key, chain and site alone.
+bits are a stream of their own for every word, sublattice and sweep: xorshift128 (Marsaglia 2003), with output w + z,
+from four words hashed from the word's place and the sweep's key. It is stateless, so that a compiled loop stores
+nothing but spins, and a function of key, chain and site alone.
 """
 
 from typing import NamedTuple
