@@ -16,6 +16,7 @@ from hnn_sat.dynamics import Dynamic, WalkSAT
 from hnn_sat.dynamics.base import unpack
 from hnn_sat.engines import Engine, by_size
 from hnn_sat.engines.base import OwnLoop
+from hnn_sat.engines.sliced_winner import paired
 from hnn_sat.levels import NoiseLevel, as_level
 from hnn_sat.problem import Problem
 from hnn_sat.schedule import LARGEST_FLIPS, Schedule
@@ -87,7 +88,7 @@ def solve(
     start_key, flip_key = jax.random.split(key)
     own_chip_key, read_key = (jax.random.fold_in(flip_key, 2**32 - i) for i in (1, 2))
     chip_key = own_chip_key if chip_key is None else chip_key
-    engine = by_size(problem) if engine is None else engine
+    engine, dynamic = paired(by_size(problem) if engine is None else engine, dynamic, problem)
     if isinstance(engine, OwnLoop):
         engine.check(dynamic, level)
     tables, setup = engine.prepare(jax.random.fold_in(chip_key, 0), problem), dynamic.init(problem)

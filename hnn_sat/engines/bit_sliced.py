@@ -6,7 +6,9 @@ adders, into planes of counters. Nothing is remembered from flip to flip, so the
 32 replicas in one operation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -14,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key, UInt32
 
+from aimc.devices.base import static
 from hnn_sat.engines.base import Evaluated, Reading, WholeFormula
 from hnn_sat.problem import Problem
 
+DIRECT = (2, 3)  # longest clauses for which gains come from the literals, without clause flags in between
 BUCKETS = 6  # groups of variables with about as many occurrences, so that little is padded
 UNROLLED = 32  # more occurrences are added in a loop of blocks of this many
 
@@ -27,6 +31,9 @@ class Bucket(NamedTuple):
     variable: Int[Array, " v"]
     clause: Int[Array, "v d"]
     negated: UInt32[Array, "v d"]  # all ones where the variable occurs negated
+    others: Int[Array, "v d o"]
+    """Codes of the other literals of the clause; 2 n is never true, 2 n + 1, of unused places, always. o = 0 where
+    clauses are too long for this to be of use."""
 
 
 class Tables(NamedTuple):
@@ -40,7 +47,12 @@ class Tables(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class BitSliced(WholeFormula):
-    """Exact, and the engine of choice where every variable's gain is wanted in every iteration."""
+    """Exact, and the engine of choice where every variable's gain is wanted in every iteration.
+
+    by_worth: True lets winner-take-all draw one noise for all variables of equal worth, with the same law of the flip
+    (`sliced_winner`); False, one for every variable, to make the flips that other engines make."""
+
+    by_worth: bool = static(False)
 
     def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
         """The occurrences. Not random."""
@@ -86,8 +98,21 @@ def tables(problem: Problem) -> Tables:
             own = slice(first[v], first[v + 1])
             clauses[row, : degree[v]] = clause[own]
             negated[row, : degree[v]] = np.where(code[own] & 1, np.uint32(0xFFFFFFFF), np.uint32(0))
-        buckets.append(Bucket(jnp.asarray(variables), jnp.asarray(clauses), jnp.asarray(negated)))
+        others = _others(literal, clauses, variables, n)
+        buckets.append(Bucket(*(jnp.asarray(array) for array in (variables, clauses, negated, others))))
     return Tables(problem, tuple(buckets), jnp.asarray(np.argsort(by_degree)))
+
+
+def _others(
+    literal: Int[np.ndarray, "m k"], clause: Int[np.ndarray, "v d"], variable: Int[np.ndarray, " v"], n: int
+) -> Int[np.ndarray, "v d o"]:
+    k = literal.shape[1]
+    if k not in DIRECT:
+        return np.zeros((*clause.shape, 0), np.int32)
+    rows = np.concatenate([literal, np.full((1, k), 2 * n + 1, np.int32)])[clause]
+    is_own = rows >> 1 == variable[:, None, None]
+    # Sorted so that the own literal comes last, and is left out.
+    return np.take_along_axis(rows, np.argsort(is_own, axis=2, kind="stable"), axis=2)[..., :-1].astype(np.int32)
 
 
 def slice_replicas(xs: Bool[Array, "r n"]) -> UInt32[Array, "n w"]:
@@ -131,9 +156,12 @@ def count_planes(
     flags = jnp.concatenate([violated, empty]), jnp.concatenate([critical, empty])
     makes, breaks = [], []
     for bucket in tables.buckets:
-        value = words[bucket.variable]
-        makes.append(_count(bucket, lambda clause, negated: flags[0][clause]))
-        breaks.append(_count(bucket, lambda clause, negated, value=value: flags[1][clause] & (value ^ negated)))
+
+        def breaking(at: Bucket, value: Array = words[bucket.variable]) -> Array:
+            return flags[1][at.clause] & (value ^ at.negated[:, None])
+
+        makes.append(_count(bucket, lambda at: flags[0][at.clause]))
+        breaks.append(_count(bucket, breaking))
     return _in_order(makes, tables.back), _in_order(breaks, tables.back)
 
 
@@ -144,20 +172,44 @@ def gain_planes(tables: Tables, words: UInt32[Array, "n w"]) -> tuple[list[UInt3
     its clauses that would hold with x_v = 1 of those, plus those negated occurrences that do not follow it,
     gain_v = (D − number of negated occurrences) for x_v = 0, and minus that for x_v = 1.
     """
-    violated, critical = clause_flags(tables.problem, words)
-    empty = jnp.zeros((1, words.shape[1]), jnp.uint32)
-    flags = jnp.concatenate([violated, empty]), jnp.concatenate([critical, empty])
-    planes, offset = [], []
+    offset = jnp.concatenate([jnp.sum(bucket.negated != 0, axis=1) for bucket in tables.buckets])[tables.back]
+    if tables.problem.longest_clause in DIRECT:
+        truth = _truth(words)
+        planes = [
+            _count(bucket, lambda at: _alone(truth, at.others) ^ at.negated[:, None]) for bucket in tables.buckets
+        ]
+        return _in_order(planes, tables.back), offset
+    flags = _padded_flags(tables.problem, words)
+    planes = []
     for bucket in tables.buckets:
-        value = words[bucket.variable]
 
-        def follows(clause: Array, negated: Array, value: Array = value) -> Array:
-            is_true = value ^ negated
-            return ((flags[1][clause] & is_true) | (flags[0][clause] & ~is_true)) ^ negated
+        def follows(at: Bucket, value: Array = words[bucket.variable]) -> Array:
+            is_true = value ^ at.negated[:, None]
+            return ((flags[1][at.clause] & is_true) | (flags[0][at.clause] & ~is_true)) ^ at.negated[:, None]
 
         planes.append(_count(bucket, follows))
-        offset.append(jnp.sum(bucket.negated != 0, axis=1))
-    return _in_order(planes, tables.back), jnp.concatenate(offset)[tables.back]
+    return _in_order(planes, tables.back), offset
+
+
+def _truth(words: UInt32[Array, "n w"]) -> UInt32[Array, "codes w"]:
+    """A row for every literal code, then one that is never and one that is always true."""
+    both = jnp.stack([words, ~words], axis=1).reshape(-1, words.shape[1])
+    none = jnp.zeros((1, words.shape[1]), jnp.uint32)
+    # The barrier makes it an array; otherwise it is put together anew for every row that is fetched from it.
+    return jax.lax.optimization_barrier(jnp.concatenate([both, none, ~none]))
+
+
+def _alone(truth: UInt32[Array, "codes w"], others: Int[Array, "v o"]) -> UInt32[Array, "v w"]:
+    """Where none of the other literals is true."""
+    rows = [truth.at[others[:, i]].get(mode="promise_in_bounds") for i in range(others.shape[1])]
+    return ~reduce(jnp.bitwise_or, rows)
+
+
+def _padded_flags(problem: Problem, words: UInt32[Array, "n w"]) -> tuple[Array, Array]:
+    """The clause flags, with a clause more that is neither violated nor critical."""
+    empty = jnp.zeros((1, words.shape[1]), jnp.uint32)
+    violated, critical = clause_flags(problem, words)
+    return jnp.concatenate([violated, empty]), jnp.concatenate([critical, empty])
 
 
 def _in_order(buckets: list[list[Array]], back: Array) -> list[Array]:
@@ -167,24 +219,26 @@ def _in_order(buckets: list[list[Array]], back: Array) -> list[Array]:
     return [jnp.concatenate([planes[j] for planes in filled])[back] for j in range(n_planes)]
 
 
-def _count(bucket: Bucket, flag) -> list[Array]:
-    """Counters of the set flags of all occurrences, as planes."""
+def _count(bucket: Bucket, flag: Callable[[Bucket], Array]) -> list[Array]:
+    """Counters of the set flags of all occurrences, as planes. `flag` sees one place of every variable at a time."""
     width = bucket.clause.shape[1]
-    if width <= UNROLLED:
-        slots = [flag(bucket.clause[:, j], bucket.negated[:, j, None]) for j in range(width)]
-        return add_bits(slots)[: width.bit_length()]
     n_planes = width.bit_length()
 
-    def block(i: Array, planes: list[Array]) -> list[Array]:
-        at = i * UNROLLED
-        clause = jax.lax.dynamic_slice_in_dim(bucket.clause, at, UNROLLED, axis=1)
-        negated = jax.lax.dynamic_slice_in_dim(bucket.negated, at, UNROLLED, axis=1)
-        slots = [flag(clause[:, j], negated[:, j, None]) for j in range(UNROLLED)]
-        return _add(planes, add_bits(slots))[:n_planes]
+    def place(part: Bucket, j: int) -> Array:
+        return flag(bucket._replace(clause=part.clause[:, j], negated=part.negated[:, j], others=part.others[:, j]))
 
-    shape = jax.eval_shape(lambda: flag(bucket.clause[:, 0], bucket.negated[:, 0, None]))
-    zero = [jnp.zeros(shape.shape, jnp.uint32) for _ in range(n_planes)]
-    return jax.lax.fori_loop(0, width // UNROLLED, block, zero)
+    if width <= UNROLLED:
+        return add_bits([place(bucket, j) for j in range(width)])[:n_planes]
+
+    def block(i: Array, planes: list[Array]) -> list[Array]:
+        def cut(array: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(array, i * UNROLLED, UNROLLED, axis=1)
+
+        part = bucket._replace(clause=cut(bucket.clause), negated=cut(bucket.negated), others=cut(bucket.others))
+        return _add(planes, add_bits([place(part, j) for j in range(UNROLLED)]))[:n_planes]
+
+    zero = jnp.zeros_like(place(bucket, 0))
+    return jax.lax.fori_loop(0, width // UNROLLED, block, [zero] * n_planes)
 
 
 def add_bits(slots: list[UInt32[Array, "n w"]]) -> list[UInt32[Array, "n w"]]:

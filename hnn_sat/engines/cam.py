@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from aimc.cam import ThresholdCell, match
-from aimc.devices.base import Level
+from aimc.cam import ThresholdCell
+from aimc.devices.base import Level, static
 from aimc.noise import normal
 from hnn_sat.engines.base import Evaluated, Reading, WholeFormula
 from hnn_sat.problem import Problem, true_literal_counts
@@ -24,10 +24,16 @@ WINDOW = 0.5  # the bound of a cell, as a fraction of the window between the vol
 
 
 class Bank(NamedTuple):
-    """The bounds of every cell, and what the sense amplifier of every row is off by, in cells."""
+    """The cells that can pull a match line down, k a row; all others match anything.
 
-    low: Float[Array, "m n"]
-    high: Float[Array, "m n"]
+    must: what x has to be; slots of short clauses may be anything (-1), and a row that is to match no x has -2.
+    bound: between the voltages of 0 and 1, as stored. std: of its noise, fresh in every search, or None.
+    offset: what the sense amplifier of every row is off by, in cells."""
+
+    variable: Int[Array, "m k"]
+    must: Int[Array, "m k"]
+    bound: Float[Array, "m k"]
+    std: Float[Array, "m k"] | None
     offset: Float[Array, " m"] | None
 
 
@@ -44,81 +50,107 @@ class Tables(NamedTuple):
 class CamSearch(WholeFormula):
     """1 + k searches an iteration. Every error is None, which costs nothing, or a level to sweep.
 
-    cell: how bounds are stored; None stores them exactly. Frozen, drawn when the memory is written.
+    cell: how bounds are stored; None stores them exactly. What it leaves of a bound is frozen, drawn when the memory is
+    written; where its device has read noise, every bound moves anew in every search (`ThresholdCell.read_std`).
     sense_offset: frozen, one for each row, Gaussian, in cells.
     line_noise: fresh, one for each row and search, Gaussian, in cells. A match line that d cells pull down is read as a
     match where d + offset + noise < 1/2: no cell is told from one cell by half a cell, from two by one and a half. The
     law of a line is an assumption; its levels are to be swept.
+
+    repair_every: after so many iterations, clauses that were missed at least `suspect_after` times by a machine that
+    reported a solution get a spare row in the bank of the violated patterns; None: never. Banks of critical patterns
+    are not repaired: no check tells which of their rows is wrong.
+
+    Raises ValueError for impossible numbers of iterations or misses.
     """
 
     cell: ThresholdCell | None = None
     sense_offset: Level | None = None
     line_noise: Level | None = None
+    repair_every: int | None = static(None)
+    suspect_after: int = static(2)
+
+    def __post_init__(self) -> None:
+        if self.repair_every is not None and self.repair_every < 1:
+            raise ValueError(f"CamSearch.repair_every must be at least 1 or None, got {self.repair_every}")
+        if self.suspect_after < 1:
+            raise ValueError(f"CamSearch.suspect_after must be at least 1, got {self.suspect_after}")
 
     @property
     def is_exact(self) -> bool:
         """Without any error."""
         return self.cell is None and self.sense_offset is None and self.line_noise is None
 
+    @property
+    def repairs(self) -> tuple[int, int] | None:
+        """As the fields say."""
+        return None if self.repair_every is None else (self.repair_every, self.suspect_after)
+
     def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
         """Write all banks. Random: what `cell` and `sense_offset` leave, from keys of their own."""
         literal = np.asarray(problem.literal)
-        n, (m, k) = problem.n_variables, literal.shape
+        n, k = problem.n_variables, problem.longest_clause
+        is_used = literal < 2 * n
         banks = []
         for j in range(-1, k):  # -1: all literals false
             # What x must be for a match: the negation of each literal, but of literal j itself.
-            must = np.full((m, n + 1), -1, np.int8)
-            for slot in range(k):
-                code = literal[:, slot]
-                must[np.arange(m), code >> 1] = (code & 1) ^ (slot == j)
-            if j >= 0:  # a clause without a literal j cannot hang on it: a pattern that no x has
-                must[literal[:, j] == 2 * n, :] = -2
-            banks.append(self._write(jax.random.fold_in(key, j + 1), must[:, :n]))
+            must = np.where(is_used, (literal & 1) ^ (np.arange(k) == j), -1)
+            if j >= 0:  # a clause without a literal j cannot hang on it
+                must[~is_used[:, j]] = -2
+            banks.append(self._write(jax.random.fold_in(key, j + 1), np.where(is_used, literal >> 1, 0), must))
         return Tables(problem, banks[0], tuple(banks[1:]))
 
-    def _write(self, key: Key[Array, ""], must: np.ndarray) -> Bank:
-        low_key, high_key, sense_key = jax.random.split(key, 3)
-        bounds = []
-        for side_key, value in ((low_key, 1), (high_key, 0)):
-            bound = jnp.full(must.shape, WINDOW)
-            if self.cell is not None:
-                bound = self.cell.fabricate(side_key, bound)
-            open_bound = -jnp.inf if value == 1 else jnp.inf
-            bounds.append(jnp.where((must == value) | (must == -2), bound, open_bound))
-        low, high = bounds
-        high = jnp.where(must == -2, low, high)  # an interval without a point
+    def _write(self, key: Key[Array, ""], variable: np.ndarray, must: np.ndarray) -> Bank:
+        cell_key, sense_key = jax.random.split(key)
+        bound, std = jnp.full(must.shape, WINDOW), None
+        if self.cell is not None:
+            bound = self.cell.fabricate(cell_key, bound)
+            std = self.cell.read_std(bound)
         offset = None if self.sense_offset is None else self.sense_offset * normal(sense_key, must.shape[:1])
-        return Bank(low, high, offset)
+        return Bank(jnp.asarray(variable, jnp.int32), jnp.asarray(must, jnp.int32), bound, std, offset)
 
     def look(self, key: Key[Array, ""], tables: Tables, state: Evaluated) -> Reading:
-        """Every bank searched once. Random: line noise, fresh for every row and search."""
+        """Every bank searched once. Random: noise of cells and lines, fresh for every row and search."""
         n, n_replicas = tables.problem.n_variables, state.x.shape[0]
-        lines = state.x.astype(jnp.float32)
         keys = jax.random.split(key, 1 + len(tables.critical))
-        seen = self._search(keys[0], lines, tables.violated)
+        seen = self._search(keys[0], state.x, tables.violated)
         violated, missed = checked(tables.problem, state, seen)
         makes = breaks = jnp.zeros((n_replicas, 2 * n + 1), jnp.int32)
         for j, bank in enumerate(tables.critical):
             code = tables.problem.literal[:, j]
             makes = makes.at[:, code].add(seen)
-            breaks = breaks.at[:, code].add(self._search(keys[1 + j], lines, bank))
+            breaks = breaks.at[:, code].add(self._search(keys[1 + j], state.x, bank))
         return Reading(violated, by_value(makes, ~state.x), by_value(breaks, state.x), missed)
 
-    def _search(self, key: Key[Array, ""], lines: Float[Array, "r n"], bank: Bank) -> Bool[Array, "r m"]:
-        if bank.offset is None and self.line_noise is None:
-            return match(lines, bank.low, bank.high)
-
-        def add(pulled: Array, cell: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            x, low, high = cell
-            return pulled + ((x[:, None] < low) | (x[:, None] >= high)), None
-
-        zero = jnp.zeros((lines.shape[0], bank.low.shape[0]))
-        down = jax.lax.scan(add, zero, (lines.T, bank.low.T, bank.high.T))[0]
+    def _search(self, key: Key[Array, ""], x: Bool[Array, "r n"], bank: Bank) -> Bool[Array, "r m"]:
+        cell_key, line_key = jax.random.split(key)
+        down = jnp.zeros((x.shape[0], bank.must.shape[0]))
+        for j in range(bank.must.shape[1]):
+            bound = bank.bound[:, j]
+            if bank.std is not None:
+                bound = bound + bank.std[:, j] * normal(jax.random.fold_in(cell_key, j), down.shape)
+            # A cell that stores 1 conducts below its bound, one that stores 0 from its bound on.
+            is_above = x[:, bank.variable[:, j]].astype(jnp.float32) >= bound
+            down = down + jnp.where(bank.must[:, j] == 1, ~is_above, (bank.must[:, j] == 0) & is_above)
         if bank.offset is not None:
             down = down + bank.offset
         if self.line_noise is not None:
-            down = down + self.line_noise * normal(key, down.shape)
-        return down < 0.5
+            down = down + self.line_noise * normal(line_key, down.shape)
+        return (down < 0.5) & (bank.must[:, 0] != -2)
+
+    def repair(self, key: Key[Array, ""], tables: Tables, is_suspect: Bool[Array, " m"]) -> Tables:
+        """The suspects on spare rows of the bank of the violated patterns. Random: what is frozen, drawn anew for them;
+        key is consumed."""
+        fresh = self.prepare(key, tables.problem).violated
+
+        def moved(old: Array, new: Array) -> Array:
+            return jnp.where(is_suspect.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+        return tables._replace(violated=jax.tree.map(moved, tables.violated, fresh))
+
+    def repair_writes(self, problem: Problem, n_clauses: int) -> int:
+        """Cell writes of moving n clauses: a row of the memory has a cell for every variable."""
+        return problem.n_variables * n_clauses
 
 
 def by_value(by_literal: Array, x: Bool[Array, "r n"]) -> Array:

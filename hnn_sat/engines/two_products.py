@@ -6,6 +6,7 @@ arrays are those of `aimc`: programmed once, read anew in every iteration, cut i
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from aimc.devices import Gaussian
 from aimc.devices.base import Level, static
 from aimc.noise import normal
 from aimc.readout import UniformADC
+from hnn_sat.engines import occupied
 from hnn_sat.engines.base import Evaluated, Reading, WholeFormula
 from hnn_sat.engines.cam import by_value, checked
 from hnn_sat.placement import Placement, place
@@ -37,6 +39,8 @@ class Tables(NamedTuple):
     where: Int[Array, " m"]
     """Each clause's place among the columns of all tiles."""
     offset: Float[Array, "2 m"] | None
+    occurrences: occupied.Occurrences | None
+    """Where only cells that hold a one are visited."""
 
 
 @jax.tree_util.register_dataclass
@@ -91,6 +95,11 @@ class TwoProducts(WholeFormula):
         return False
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether only the cells that hold a one can conduct, so that reads need not visit the others."""
+        return self.off_current is None and self.stuck_on is None and self.placement == "split"
+
+    @property
     def repairs(self) -> tuple[int, int] | None:
         """As the fields say."""
         return None if self.repair_every is None else (self.repair_every, self.suspect_after)
@@ -137,6 +146,7 @@ class TwoProducts(WholeFormula):
             clauses=jnp.asarray(clauses),
             where=jnp.asarray(where[:m]),
             offset=offset,
+            occurrences=occupied.occurrences(problem) if self.is_sparse else None,
         )
 
     def _specs(self, problem: Problem) -> tuple[aimc.CrossbarSpec, aimc.CrossbarSpec]:
@@ -173,8 +183,10 @@ class TwoProducts(WholeFormula):
             spec(*backward_size, degree, True),
         )
 
-    def look(self, key: Key[Array, ""], tables: Tables, state: Evaluated) -> Reading:
+    def look(self, key: Key[Array, ""], tables: Tables, state: Evaluated) -> Reading | occupied.View:
         """Three reads. Random: read noise, from keys of their own."""
+        if tables.occurrences is not None:
+            return self._sparse_look(key, tables, state)
         problem = tables.problem
         forward_key, make_key, break_key = jax.random.split(key, 3)
         y = jax.vmap(literal_values)(state.x).astype(jnp.float32)
@@ -187,6 +199,47 @@ class TwoProducts(WholeFormula):
         makes = self._backward(make_key, violated, tables)
         breaks = self._backward(break_key, critical, tables)
         return Reading(violated, by_value(makes, ~state.x), by_value(breaks, state.x), missed)
+
+    def start(self, tables: Tables, xs: Bool[Array, "r n"]) -> Evaluated:
+        """The assignments and their energies, counted clause by clause."""
+        is_held = reduce(jnp.bitwise_or, occupied.true_literals(tables.problem, xs))
+        return Evaluated(xs, jnp.sum(~is_held, axis=0, dtype=jnp.int32))
+
+    def _sparse_look(self, key: Key[Array, ""], tables: Tables, state: Evaluated) -> occupied.View:
+        """The forward read now, the backward ones when they are asked for."""
+        forward_key, word_key = jax.random.split(key)
+        true = occupied.true_literals(tables.problem, state.x)
+        sums = occupied.clause_sums(forward_key, tables.problem, _only(tables.forward), true, self.read_noise)
+        low, high = (
+            (0.5, 1.5) if tables.offset is None else (x + tables.offset[i][:, None] for i, x in ((0, 0.5), (1, 1.5)))
+        )
+        seen = sums < low
+        is_missed = ~jnp.any(seen, axis=0) & (state.n_violated > 0)
+        violated = jnp.where(is_missed, ~reduce(jnp.bitwise_or, true), seen)
+        word = occupied.words(word_key, state.x.shape[0])
+        critical = ~seen & (sums < high)
+        return occupied.View(violated.T, is_missed.astype(jnp.int32), critical.T, state.x, word)
+
+    def break_counts(self, tables: Tables, view: Any, literal: Int[Array, " k"]) -> Array:
+        """As read from the line of the literal that is true now."""
+        if tables.occurrences is None:
+            return super().break_counts(tables, view, literal)
+        return self._asked(tables, view, literal, view.critical, view.x, np.uint32(0))
+
+    def make_counts(self, tables: Tables, view: Any, literal: Int[Array, " k"]) -> Array:
+        """As read from the line of the literal that is false now."""
+        if tables.occurrences is None:
+            return super().make_counts(tables, view, literal)
+        return self._asked(tables, view, literal, view.violated, ~view.x, np.uint32(1))
+
+    def _asked(self, tables: Tables, view: Any, literal: Array, lines: Array, is_even: Array, side: Any) -> Array:
+        n = tables.problem.n_variables
+        assert tables.occurrences is not None
+        variable = jnp.minimum(literal >> 1, n - 1)
+        code = jnp.where(literal < 2 * n, 2 * variable + ~is_even[variable], 2 * n)
+        word = view.word ^ jnp.stack([side, np.uint32(0)])
+        counts = occupied.literal_sums(word, code, lines, _only(tables.backward), tables.occurrences, self.read_noise)
+        return jnp.where(literal < 2 * n, counts, 0.0)
 
     def _backward(self, key: Key[Array, ""], lines: Bool[Array, "r m"], tables: Tables) -> Float[Array, "r codes"]:
         driven = jnp.pad(lines.astype(jnp.float32), ((0, 0), (0, 1)))
@@ -230,6 +283,11 @@ class TwoProducts(WholeFormula):
             return 2 * place(problem, self.rows, self.cols).n_tiles
         n, m = 2 * problem.n_variables, problem.n_clauses
         return ceil(n / self.rows) * ceil(m / self.cols) + ceil(m / self.rows) * ceil(n / self.cols)
+
+
+def _only(arrays: Any) -> Any:
+    """The array whose parts aimc cuts itself."""
+    return jax.tree.map(lambda leaf: leaf[0], arrays)
 
 
 def _read(key: Key[Array, ""], values: Array, arrays: Any, index: Array) -> Float[Array, "tiles r out"]:
