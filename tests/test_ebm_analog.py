@@ -229,7 +229,7 @@ def test_a_comparator_is_a_sigmoid_to_a_hundredth(models):
 @pytest.mark.parametrize(("sigma", "sheet"), [(0.5, 0.015), (1.0, 0.051), (2.0, 0.123)])
 def test_read_noise_is_the_temperature_that_the_formula_says(models, sigma, sheet):
     """TV to the law at beta_eff at most 0.005 (median of fifty), and the smeared sigmoid is within 0.005 of the
-    formula's up to sigma 1. The beta that fits the joint law best, by KL, is a little higher: it is printed, and within 0.01."""
+    formula's up to sigma 1. The beta that fits the joint law best, by KL, is a little higher: within 0.01."""
     noisy = stationary(models, lambda x: smeared(x, sigma))
     beta = analog.effective_beta(sigma, analog.Neuron())
     assert beta == pytest.approx(1 / np.sqrt(1 + np.pi * sigma**2 / 8), rel=1e-12)
