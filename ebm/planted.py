@@ -114,7 +114,8 @@ def _gibbs(rng: np.random.Generator, truth: Planted, n: int) -> np.ndarray:
     fields = np.asarray(truth.params.bias)
     spins = rng.choice(np.array([-1.0, 1.0], np.float32), (n, truth.graph.n_nodes))
     side = round(truth.graph.n_nodes**0.5)
-    colour = (np.arange(truth.graph.n_nodes) // side + np.arange(truth.graph.n_nodes)) % 2  # a grid has two colours
+    row, column = np.divmod(np.arange(truth.graph.n_nodes), side)
+    colour = (row + column) % 2  # a grid has two, and nodes of one are not coupled
     for sweep in range(GIBBS_SWEEPS):
         beta = min(1.0, 2.0 * (sweep + 1) / GIBBS_SWEEPS)
         for chosen in (colour == 0, colour == 1):

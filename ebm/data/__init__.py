@@ -132,5 +132,5 @@ def _digit_pixels() -> np.ndarray:
     return np.asarray(load_digits().data, np.float32)
 
 
-def _one_hot(rows: Rows, n: int) -> Rows:
+def _one_hot(rows: Rows, n: int) -> Float32[np.ndarray, "n units"]:
     return np.eye(n, dtype=np.float32)[rows.astype(np.int64)].reshape(len(rows), -1)

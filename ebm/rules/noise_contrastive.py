@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,7 @@ class NoiseContrastive:
     """
 
     energy: Callable[[Any, Array], Array]
-    noise: Literal["normal", "bernoulli"] = "normal"
+    noise: str = "normal"
     ratio: int = 1
 
     def __post_init__(self) -> None:

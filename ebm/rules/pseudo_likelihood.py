@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ class PseudoLikelihood:
     """
 
     energy: Callable[[Any, Array], Array] = free_energy
-    units: Literal["bits", "spins"] = "bits"
+    units: str = "bits"
 
     def __post_init__(self) -> None:
         if self.units not in ("bits", "spins"):
