@@ -4,10 +4,10 @@
 
 --walksat: Henry Kautz's walksat (msoos/walksat, v56, `gcc -O3`), an executable that takes -seed, -tries, -cutoff and
 -noise and prints a line a try. Local searches: ITS99 of 64 runs (exponential law) times CPU-seconds an iteration of
-that run, reading and preparing included, compiling not. Complete solvers (python-sat): the longest of 20 copies with
-variables, signs, literals and clauses shuffled. CPU joules: seconds times `cpu.watts_per_core` of cost_bridge, an
-assumption. Simulated machines: ITS99 of exact runs times the price of an iteration. Medians over instances, 90 %
-intervals over instances, runs and prices. --write: docs/sat-machines.json and the table in RESULTS.md.
+that run, reading and preparing included, compiling not. Complete solvers (python-sat): the longest of 20 copies (3 of
+uf250) with variables, signs, literals and clauses shuffled. CPU joules: seconds times `cpu.watts_per_core` of
+cost_bridge, an assumption. Simulated machines: ITS99 of exact runs times the price of an iteration. Medians over
+instances, 90 % intervals over instances, runs and prices. --write: docs/sat-machines.json and the table in RESULTS.md.
 """
 
 import argparse
@@ -36,8 +36,9 @@ from hnn_sat.engines import BitPlanes
 from hnn_sat.problem import original_clauses
 from hnn_sat.statistics import IterationsToSolution, iterations_to_solution, its_draws, median_of_instances
 
-RUNS, LONGEST, COPIES, DRAWS = 64, 2_000_000, 20, 2000
-FAMILIES = {"uf100-430": (20, True), "uf250-1065": (10, False)}  # instances, and whether all-variable rules run
+RUNS, LONGEST, DRAWS = 64, 2_000_000, 2000
+# Instances, shuffled copies for the complete solvers, and whether all-variable rules run.
+FAMILIES = {"uf100-430": (20, 20, True), "uf250-1065": (10, 3, False)}
 SIMULATED = (("klima", "gnsat-v"), ("klima", "gnsat-b"), ("reram", "walksat"), ("capacitor", "walksat"))
 WATTS = load()["cpu.watts_per_core"]
 
@@ -83,11 +84,11 @@ def walksat_in_c(executable: Path, problem: Problem) -> tuple[IterationsToSoluti
     return iterations_to_solution(flips, left == 0), cpu_s / flips.sum()
 
 
-def complete(name: str, problem: Problem, seed: int) -> float:
+def complete(name: str, problem: Problem, seed: int, n_copies: int) -> float:
     """The longest CPU time over shuffled copies; every verdict must be satisfiable."""
     clauses, generator = original_clauses(problem), random.Random(seed)
     seconds = []
-    for _ in range(COPIES):
+    for _ in range(n_copies):
         names = list(range(1, problem.n_variables + 1))
         generator.shuffle(names)
         image = {v: generator.choice((1, -1)) * w for v, w in enumerate(names, start=1)}
@@ -112,7 +113,7 @@ def row(name: str, evidence: str, its, tts: list, ets: list, generator: np.rando
     return {"machine": name, "evidence": evidence, "instances": len(tts)} | {k: list(v) for k, v in medians.items()}
 
 
-def family_rows(family: str, n: int, all_variables: bool, walksat: Path | None) -> list[dict]:
+def family_rows(family: str, n: int, n_copies: int, all_variables: bool, walksat: Path | None) -> list[dict]:
     formulas = problems(family, n)
     generator = np.random.default_rng(0)
     watts = np.asarray(lognormal(WATTS.value, np.log(WATTS.factor) / Z_95, normals("0/cpu.watts_per_core", DRAWS)))
@@ -140,9 +141,9 @@ def family_rows(family: str, n: int, all_variables: bool, walksat: Path | None) 
     if walksat is not None:
         on_this_cpu("WalkSAT v56 in C, one core", [walksat_in_c(walksat, problem) for problem in formulas])
     for name, label in (("cadical195", "CaDiCaL 1.9.5"), ("glucose4", "Glucose 4.0")):
-        seconds = [complete(name, problem, i) for i, problem in enumerate(formulas)]
+        seconds = [complete(name, problem, i, n_copies) for i, problem in enumerate(formulas)]
         tts, ets = [(s, s * ones) for s in seconds], [(s * WATTS.value, s * watts) for s in seconds]
-        rows.append(row(f"{label}, longest of {COPIES}", "time measured, watts assumption", [], tts, ets, generator))
+        rows.append(row(f"{label}, longest of {n_copies}", "time measured, watts assumption", [], tts, ets, generator))
         print(rows[-1], flush=True)
     for machine, rule in SIMULATED:
         if rule != "walksat" and not all_variables:
