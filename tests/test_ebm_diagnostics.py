@@ -34,7 +34,7 @@ def test_tau_of_an_autoregression_has_its_closed_form_and_its_stated_error(rho):
     bias = 2 * exact**2 / 10_000 + exact * np.exp(-2 * autocorrelation.WINDOW)
     assert abs(values.mean() - exact) < 4 * values.std() / 10 + 2 * bias
     assert 0.7 < values.std() / errors.mean() < 1.3
-    assert all(run.estimate == run.value for run in runs)
+    assert np.mean([run.at_least < exact for run in runs]) > 0.9  # two standard errors below: 97.7 % are expected
 
 
 def test_tau_of_a_periodic_sum_is_below_one_and_chains_are_pooled():
@@ -50,7 +50,7 @@ def test_tau_is_refused_for_a_chain_shorter_than_fifty_tau():
     short = diagnostics.tau_int(chain[:, :5000])
     assert np.isnan(short.value)
     assert np.isnan(short.error)
-    assert 50 < short.estimate < 1000
+    assert 50 < short.at_least < 199
     long = diagnostics.tau_int(chain)
     assert long.value == pytest.approx(199, abs=4 * long.error)
     # A drift never decorrelates.
