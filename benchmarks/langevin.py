@@ -122,8 +122,8 @@ def main() -> None:
     text = (
         f"`python benchmarks/langevin.py`: {CASES[0][2]} chains, SiLU, E = f(x) + |x|²/2, against TorchEBM "
         f"{version('torchebm')} on torch {version('torch')}, one core, same process; aim: ≥ 3 × TorchEBM."
-        " The floor is the matrix products of a step alone: where it is below 3, the aim is out of reach of float32 products "
-        "on this core.\n\n" + table(["network", "sampler", "steps/s", "× TorchEBM"], rows)
+        " The floor is the matrix products of a step alone: where it is below 3, the aim is out of reach of float32 "
+        "products on this core.\n\n" + table(["network", "sampler", "steps/s", "× TorchEBM"], rows)
     )
     record("Langevin on an MLP energy", text, write="--write" in sys.argv)
 
