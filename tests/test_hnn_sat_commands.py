@@ -52,7 +52,10 @@ def test_every_rule_and_engine_can_be_named(tmp_path, capsys):
     path = tmp_path / "a.cnf"
     to_dimacs(random_ksat(jax.random.key(1), 12, 3.0), path)
     for option, names in (
-        ("--dynamics", ("walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "metropolis", "glauber")),
+        (
+            "--dynamics",
+            ("walksat", "probsat", "mnsat", "gnsat-n", "gnsat-u", "gnsat-v", "gnsat-b", "metropolis", "glauber"),
+        ),
         ("--engine", ("bit-planes", "sparse", "numba", "bit-sliced", "array", "cam")),
     ):
         for name in names:
