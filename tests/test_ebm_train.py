@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import ebm
-from ebm import data, gibbs, rbm, run
+from ebm import checkpoint, data, gibbs, rbm, rules, run
 from ebm.rules import Contrastive
 
 COPIER = rbm.Rbm(80.0 * jnp.eye(4), jnp.full(4, -40.0), jnp.full(4, -40.0))  # a sweep copies the row it starts from
@@ -114,19 +114,35 @@ def test_training_on_bars_and_stripes_approaches_the_entropy_of_the_data():
     assert -3.0 < after < -np.log(14)
 
 
-def test_a_run_resumed_at_any_chunk_ends_on_the_same_bits():
+RULES = {
+    "pcd": Contrastive(chains=8, gibbs_steps=2),
+    "cd": Contrastive(chains=4, gibbs_steps=2, persistent=False),
+    "centred and tempered": rules.Centred(rule=rules.Tempered(chains=8, gibbs_steps=2, n_betas=3)),
+    "pseudo-likelihood": rules.PseudoLikelihood(),
+    "nce": rules.NoiseContrastive(energy=rules.free_energy, noise="bernoulli"),
+    "score matching": rules.ScoreMatching(energy=rules.free_energy, sigma=0.5),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_run_resumed_at_any_chunk_ends_on_the_same_bits(name, tmp_path):
+    """In memory at every chunk; and once through the files of a checkpoint, keys and all."""
     rows = bars_and_stripes()
     states = []
+    optimizer = optax.adam(1e-2)
+    params = rbm.init(jax.random.key(0), 9, 6)
+    if name == "nce":
+        params = rules.Normalised(params, jnp.float32(9.0))
 
     def fit(state=None):
         return ebm.fit(
             jax.random.key(3),
-            rbm.init(jax.random.key(0), 9, 6),
+            params,
             rows,
-            optimizer=optax.adam(1e-2),
+            optimizer=optimizer,
             steps=50,
             batch=4,
-            rule=Contrastive(chains=8, gibbs_steps=2),
+            rule=RULES[name],
             chunk=20,
             state=state,
             after_chunk=lambda state, info: states.append(state),
@@ -134,9 +150,45 @@ def test_a_run_resumed_at_any_chunk_ends_on_the_same_bits():
 
     whole = fit()
     assert [int(state.step) for state in states] == [20, 40, 50]
-    for state in states[:2]:
+    checkpoint.save(tmp_path, states[0])
+    template = ebm.train.init(jax.random.key(9), params, rows, rule=RULES[name], optimizer=optimizer)
+    for state in (checkpoint.load(tmp_path, template), states[1]):
         assert equal(fit(state), whole)
     assert not equal(states[0], whole)
+
+
+def test_a_run_away_gap_is_divergence_before_anything_is_infinite():
+    with pytest.raises(ebm.Diverged, match=r"at step 1: the gap is -2e\+07, beyond 1e\+06 nats") as caught:
+        ebm.fit(
+            jax.random.key(0),
+            jnp.float32(1e7),
+            np.ones((8, 1), np.float32),
+            optimizer=optax.sgd(0.1),
+            steps=5,
+            batch=8,
+            rule=rules.Sampled(
+                energy=lambda p, x: -p * jnp.sum(x, axis=-1),
+                start=lambda key, p, x: x,
+                advance=lambda key, p, x: (x, -x),
+                chains=8,
+            ),
+        )
+    assert int(caught.value.state.step) == 0
+
+
+def test_training_stops_when_it_is_told_to():
+    state = ebm.fit(
+        jax.random.key(0),
+        rbm.init(jax.random.key(0), 9, 6),
+        bars_and_stripes(),
+        optimizer=optax.adam(1e-2),
+        steps=50,
+        batch=4,
+        rule=RULES["pcd"],
+        chunk=20,
+        after_chunk=lambda state, info: int(state.step) == 20,
+    )
+    assert int(state.step) == 20
 
 
 def test_divergence_names_its_step_and_hands_back_the_last_good_state():

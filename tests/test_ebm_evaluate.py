@@ -1,0 +1,222 @@
+"""The trust report against what is known: exact likelihoods, temperatures put in by hand, chips, validation, sweeps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebm import data, evaluate, gibbs, hardware, rbm, run, sweep
+from ebm.hardware import Hardware
+
+EFFORT = evaluate.Effort(chains=64, burn_in=100, sweeps=400, ais_chains=64, ais_betas=300)
+
+
+def model(n_visible=8, n_hidden=5, scale=0.5):
+    keys = jax.random.split(jax.random.key(5), 3)
+    shapes = ((n_visible, n_hidden), (n_visible,), (n_hidden,))
+    return rbm.Rbm(*(scale * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.asarray(jax.random.bernoulli(jax.random.key(0), 0.4, (200, 8)), np.float32)
+
+
+def test_bounds_hold_the_exact_value_where_both_can_be_had(rows, monkeypatch):
+    """The sandwich, forced on a model that enumeration can do: within 5 of its own errors of the exact mean."""
+    params = model()
+    parts = {"test": rows}
+    exact = evaluate.likelihood(jax.random.key(1), params, parts, rows.mean(0), EFFORT)
+    assert exact["method"] == evaluate.EXACT
+    monkeypatch.setattr(evaluate, "MAX_ENUMERATED_UNITS", 3)
+    bounds = evaluate.likelihood(jax.random.key(1), params, parts, rows.mean(0), EFFORT)
+    assert bounds["method"] == evaluate.BOUNDED
+    assert bounds["is_trusted"]
+    assert abs(bounds["test_log_likelihood"] - exact["test_log_likelihood"]) < 0.05
+    assert bounds["test_standard_error"] == pytest.approx(exact["test_standard_error"], rel=1e-5)
+    hard = params._replace(weights=20 * params.weights)
+    short = evaluate.likelihood(jax.random.key(1), hard, parts, rows.mean(0), EFFORT._replace(ais_betas=3))
+    assert not short["is_trusted"]
+    assert "do not trust" in short["test_verdict"]
+
+
+def test_a_chip_reports_its_temperature_and_the_likelihood_at_it(rows):
+    """A comparator of noise s is at beta 1.702 / s; the likelihood is then that of the same machine, tempered.
+
+    The comparator's law differs from a sigmoid's by 0.0095 at most, which bounds beta's bias to about 2 %.
+    """
+    params = model()
+    kinds = {"chosen": Hardware(array="plain", neuron="comparator"), "effort": EFFORT}
+    found = evaluate.report(jax.random.key(2), params, {"test": rows}, rows.mean(0), "bits", chips=2, **kinds)
+    assert len(found["chips"]) == 2
+    assert found["beta_eff"] == pytest.approx(1.0, abs=0.04 + 4 * found["beta_eff_error"])
+    for chip in found["chips"]:
+        machine = params.tempered(chip["beta_eff"])
+        expected = evaluate.likelihood(jax.random.key(1), machine, {"test": rows}, rows.mean(0))
+        assert chip["test_log_likelihood"] == pytest.approx(expected["test_log_likelihood"], abs=1e-4)
+    assert found["test_log_likelihood"] == pytest.approx(np.mean([c["test_log_likelihood"] for c in found["chips"]]))
+
+
+def test_rounding_to_bits_is_the_formula_and_a_plain_array_without_numbers_is_ideal():
+    params = model()
+    half = 2**3 - 1
+    largest = np.abs(np.asarray(params.weights)).max()
+    expected = np.round(np.asarray(params.weights, np.float64) / largest * half) / half * largest
+    np.testing.assert_allclose(hardware.rounded(params, 4).weights, expected, atol=1e-6)
+    chip = hardware.machine(jax.random.key(0), params, Hardware(array="plain"))
+    key = jax.random.key(3)
+    start = gibbs.init(jax.random.key(4), params, 32)
+    for left, right in zip(gibbs.step(key, chip, start), gibbs.step(key, params, start), strict=True):
+        np.testing.assert_array_equal(left, right)
+    for name in ("pcm_hermes", "reram_neurram", "capacitor"):
+        assert hardware.machine(jax.random.key(0), params, Hardware(array=name)).n_hidden == 5
+
+
+def test_copies_are_counted_and_told(rows):
+    found = evaluate.duplicates(rows, np.concatenate([rows[:30], 1 - np.zeros((10, 8), np.float32)]))
+    known = {row.tobytes() for row in rows}
+    assert found["share_of_copies"] == (30 + 10 * (np.ones(8, np.float32).tobytes() in known)) / 40
+    assert found["median_squared_distance_to_training"] == 0
+    same = evaluate.two_samples(jax.random.key(0), rows[:100], rows[100:], "bits")
+    assert same["mmd_p_value"] > 0.001
+    other = evaluate.two_samples(jax.random.key(0), rows[:100], 1 - rows[100:], "bits")
+    assert other["mmd_p_value"] < 0.01
+    assert "mmd_squared" not in evaluate.two_samples(jax.random.key(0), rows[:100], rows[100:] + 0.5, "reals")
+
+
+def test_validation_chooses_the_state_stops_and_resumes_to_the_same(tmp_path, monkeypatch):
+    """Likelihoods on validation rows are replaced by a known series, so what is chosen and when it stops is known."""
+    series = {100: -9.0, 200: -7.0, 300: -8.0, 400: -7.5, 500: -7.4, 600: -1.0}
+    monkeypatch.setattr(run, "glance", lambda settings, params, rows, step: series[step])
+    options = {
+        "data": "planted-ising",
+        "size": 3,
+        "hidden": 3,
+        "chains": 8,
+        "batch": 32,
+        "gibbs_steps": 1,
+        "steps": 600,
+    }
+    settings = run.Settings(**options, validation=True, look_every=100, patience=3)
+    state = run.train_in(tmp_path / "whole", settings, checkpoint_every=300)
+    assert int(state.step) == 500  # three looks at or below -7.0
+    chosen = run.model(tmp_path / "whole")
+    assert (chosen.step, chosen.is_finished) == (200, True)
+    assert [look["step"] for look in run.read_looks(tmp_path / "whole")] == [100, 200, 300, 400, 500]
+    with pytest.raises(ValueError, match="holds a finished run of 500 steps"):
+        run.train_in(tmp_path / "whole", settings)
+
+    def stop(state, info):
+        if int(state.step) == 400:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):  # as a kill would: the newest saved state is that of step 300
+        run.train_in(tmp_path / "killed", settings, checkpoint_every=300, after_chunk=stop)
+    assert not run.model(tmp_path / "killed").is_finished
+    run.train_in(tmp_path / "killed", settings, checkpoint_every=300)
+    assert run.read_looks(tmp_path / "killed") == run.read_looks(tmp_path / "whole")
+    again = run.model(tmp_path / "killed")
+    assert again.step == 200
+    for left, right in zip(again.params, chosen.params, strict=True):
+        np.testing.assert_array_equal(left, right)
+    unfinished = tmp_path / "unfinished"
+    with pytest.raises(RuntimeError):
+        run.train_in(unfinished, settings, checkpoint_every=300, after_chunk=stop)
+    report = evaluate.evaluate(unfinished, effort=EFFORT)
+    assert "test_log_likelihood" not in report  # of a run that may go on nothing is looked at but its own rows
+    assert report["test_looks"] == 0
+    assert report["n_validation"] == len(data.validation(data.load("planted-ising", size=3).train).test)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "potts"])
+def test_models_of_reals_and_symbols_train_evaluate_and_improve(name, tmp_path):
+    """Two hidden units on small data, through the run directory; the likelihood beats the biases alone by far."""
+    rng = np.random.default_rng(0)
+    which = rng.integers(0, 2, 400)
+    values = np.stack([which, which, 1 - which], axis=1)
+    values = values + 0.2 * rng.standard_normal((400, 3)) if name == "gaussian" else 2 * values
+    np.save(tmp_path / "rows.npy", values)
+    options = {"data": str(tmp_path / "rows.npy"), "model": name, "hidden": 2, "chains": 32, "batch": 64}
+    settings = run.Settings(**options, gibbs_steps=2, steps=400, learning_rate=0.05, weight_decay=0.0)
+    run.train_in(tmp_path / "run", settings)
+    report = evaluate.evaluate(tmp_path / "run", effort=EFFORT)
+    _, parts = run.open_data(tmp_path / "run")
+    start = evaluate.likelihood(
+        jax.random.key(0), run.new_params(settings, parts.train).independent(), {"test": parts.train}, None
+    )
+    assert report["train_log_likelihood"] > start["test_log_likelihood"] + 0.5
+    assert 0.8 < report["beta_eff"] < 1.2
+
+
+def test_a_sweep_measures_both_arms_and_goes_on_where_it_stopped(tmp_path):
+    """Without noise and bits the ideal arm is the model itself; with read noise beta falls; the store resumes.
+
+    beta from 2,048 states of 13 units has a standard error of about 0.02.
+    """
+    params = model(scale=0.7)
+    train = np.asarray(gibbs.sweeps(jax.random.key(1), params, gibbs.init(jax.random.key(0), params, 256), 50).visible)
+    calls = []
+    options = {
+        "read_noise": [0.0, 0.5],
+        "write_noise": [0.0],
+        "weight_bits": [24],
+        "adc_bits": [24],
+        "chips": 1,
+        "seed": 0,
+        "training": sweep.Training(steps=20, learning_rate=1e-3, batch=32, chains=32, gibbs_steps=2),
+        "sampling": sweep.Sampling(chains=2048, burn_in=50, sweeps=60),
+        "store": tmp_path / "store",
+        "progress": lambda done, total: calls.append((done, total)),
+    }
+    found = sweep.noise_sweep(params, train, train, **options)
+    exact = evaluate.likelihood(jax.random.key(0), params, {"test": train}, None)["test_log_likelihood"]
+    quiet, noisy = (found.isel(read_noise=i, write_noise=0, weight_bits=0, adc_bits=0, seed=0) for i in (0, 1))
+    assert float(quiet.ideal_trained_beta_eff) == pytest.approx(1.0, abs=0.09)
+    assert float(quiet.ideal_trained_log_likelihood) == pytest.approx(exact, abs=0.05)
+    assert float(noisy.ideal_trained_beta_eff) < 0.9 * float(quiet.ideal_trained_beta_eff)
+    assert float(noisy.ideal_trained_log_likelihood) < exact
+    assert np.isfinite(float(quiet.in_the_loop_log_likelihood))
+    assert calls[-1] == (2, 2)
+    again = sweep.noise_sweep(params, train, train, **options)
+    assert calls[-1] == (2, 2)
+    assert calls.count((0, 2)) == 1  # nothing was evaluated twice
+    assert again.identical(found)
+    with pytest.raises(ValueError, match="belongs to another sweep"):
+        sweep.noise_sweep(params, train, train, **options | {"chips": 2})
+    for bad, message in (
+        ({"weight_bits": [1]}, "weight_bits must be from 2 to 24"),
+        ({"read_noise": [-0.1]}, "read_noise"),
+        ({"chips": 0}, "chips must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep.noise_sweep(params, train, train, **options | bad)
+
+
+@pytest.mark.slow
+def test_pseudo_likelihood_may_improve_while_the_likelihood_falls():
+    """scikit-learn's BernoulliRBM(16) at learning rate 0.1, from 10 to 100 epochs on digits, medians of 3 seeds.
+
+    Its own pseudo-likelihood of the test rows rises; the exact likelihood, summed over all 65,536 hidden states, falls.
+    """
+    from sklearn.neural_network import BernoulliRBM
+
+    from ebm.likelihood import log_likelihood
+    from ebm.losses import pseudo_log_likelihood
+
+    digits = data.digits()
+    own, exact = [], []
+    for epochs in (10, 100):
+        found = []
+        for seed in (1, 2, 3):
+            learnt = BernoulliRBM(16, learning_rate=0.1, n_iter=epochs, batch_size=10, random_state=seed).fit(
+                digits.train
+            )
+            parts = (learnt.components_.T, learnt.intercept_visible_, learnt.intercept_hidden_)
+            params = rbm.Rbm(*(jnp.asarray(part, jnp.float32) for part in parts))
+            pseudo = pseudo_log_likelihood(rbm.free_energy, params, jnp.asarray(digits.test)).mean()
+            found.append((float(pseudo), log_likelihood(params, digits.test).mean()))
+        values = np.median(found, axis=0)
+        own.append(values[0])
+        exact.append(values[1])
+    assert own[1] > own[0] + 0.5, own
+    assert exact[1] < exact[0], exact
