@@ -152,11 +152,11 @@ def test_every_key_of_a_results_file_is_documented():
 
 
 def test_every_key_of_a_training_run_is_documented(tmp_path):
-    from ebm import run
+    from ebm import evaluate, run
 
-    run.train_in(tmp_path / "run", run.Settings(steps=1, hidden=2))
+    run.train_in(tmp_path / "run", run.Settings(steps=100, hidden=2, validation=True, look_every=100))
     assert unnamed(keys(json.loads((tmp_path / "run" / "run.json").read_text())), "results-format.md") == []
-    assert unnamed(keys(run.evaluate(tmp_path / "run")), "results-format.md") == []
+    assert unnamed(keys(evaluate.evaluate(tmp_path / "run")), "results-format.md") == []
 
 
 def test_every_event_boundary_and_class_of_evidence_is_documented():
