@@ -8,11 +8,12 @@ OUT ?= out
 demo: .venv/demo.stamp
 	$(BIN)/python examples/demo.py --out $(OUT) $(DEMO)
 
+# Two processes, a test file at a time: most of the time is compiling, which uses one core.
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 test-fast: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
