@@ -1,6 +1,6 @@
 """Energy-based models: energies, samplers, training and exact likelihoods, with counts for the hardware they need."""
 
-from ebm import ais, analog, coloring, data, diagnostics, exact, layouts, losses, planted, rules, sensitivity
+from ebm import ais, analog, coloring, data, diagnostics, exact, interpret, layouts, losses, planted, rules, sensitivity
 from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import boltzmann, gaussian, neural, potts, rbm
 from ebm.likelihood import graph_log_likelihood, graph_log_partition, log_likelihood, log_partition
@@ -26,6 +26,7 @@ __all__ = [
     "graph_log_partition",
     "gwg",
     "hmc",
+    "interpret",
     "langevin",
     "layouts",
     "log_likelihood",
