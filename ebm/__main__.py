@@ -325,24 +325,26 @@ def sweep(options: Sweep) -> None:
     if options.json:
         print(json_format.dumps(results.to_dict(), default=str))
         return
-    axes = [name for name in results.dims if name != "seed"]
-    table = Table(*map(str, axes), title=f"Mean ± spread over {options.chips} chips, {options.rows} rows")
-    for arm in ("ideally", "in the loop"):
-        for quantity in ("nats a row", "β", "τ, sweeps"):
-            table.add_column(f"trained {arm}\n{quantity}", justify="right")
+    axes = [name for name in results.dims if name != "seed" and results.sizes[name] > 1]
+    still = {name: results[name].values[0] for name in results.dims if name not in axes and name != "seed"}
+    table = Table(*map(str, axes), "trained", "nats a row", "β", "τ, sweeps")
     from itertools import product
 
     for point in product(*(results[name].values for name in axes)):
-        at = results.sel(dict(zip(axes, point, strict=True)))
-        cells = []
-        for arm in study.ARMS:
+        at = results.sel(still | dict(zip(axes, point, strict=True)))
+        for arm, words in zip(study.ARMS, ("ideally", "in the loop"), strict=True):
             value, beta, tau = (at[f"{arm}_{name}"] for name in ("log_likelihood", "beta_eff", "tau_int"))
-            least = at[f"{arm}_tau_int_at_least"]
-            cells += [f"{float(value.mean()):.2f} ± {float(value.std()):.2f}", f"{float(beta.mean()):.3f}"]
-            is_short = bool(tau.isnull().any())
-            cells.append(f"≥ {float(least.mean()):.1f}" if is_short else f"{float(tau.mean()):.1f}")
-        table.add_row(*(f"{value:g}" for value in point), *cells)
+            least = float(at[f"{arm}_tau_int_at_least"].mean())
+            table.add_row(
+                *(f"{number:g}" for number in point),
+                words,
+                f"{float(value.mean()):.2f} ± {float(value.std()):.2f}",
+                f"{float(beta.mean()):.3f}",
+                f"≥ {least:.1f}" if bool(tau.isnull().any()) else f"{float(tau.mean()):.1f}",
+            )
     Console().print(table)
+    fixed = ", ".join(f"{name} {value:g}" for name, value in still.items())
+    print(f"{options.rows} rows; mean ± spread over {options.chips} chips{'; ' if fixed else ''}{fixed}")
     if options.out:
         print(f"Kept in {options.out}; open it with xarray.open_zarr.")
 

@@ -75,7 +75,7 @@ def test_a_killed_run_resumes_with_the_same_command_to_the_same_bits(tmp_path):
     for left, right in zip(bits(resumed), bits(whole), strict=True):
         np.testing.assert_array_equal(left, right)
     names = sorted(path.name for path in (tmp_path / "killed").iterdir())
-    assert names == ["run.json", "step_00005900", "step_00006000"]
+    assert names == ["pictures.html", "run.json", "step_00005900", "step_00006000"]
 
 
 def test_interrupting_saves_a_state_and_says_how_to_go_on(tmp_path):
@@ -125,12 +125,49 @@ def test_samples_are_rows_of_bits_with_the_means_of_the_model(finished, tmp_path
     p = p_hidden @ (1 / (1 + np.exp(-(states @ weights.T + a))))
     z = (samples.mean(0) - p) / np.sqrt(p * (1 - p) / 2000)
     assert np.abs(z).max() < 5, z
+    report = json.loads((tmp_path / "samples.json").read_text())
+    assert (report["n"], report["sweeps"], report["seed"], report["hardware"]["array"]) == (2000, 200, 5, None)
+    train = {row.tobytes() for row in data.digits().train.astype(np.uint8)}
+    assert report["share_of_copies"] == np.mean([row.tobytes() in train for row in samples])
+    assert report["adversarial_accuracy"] > 0.6  # 4 hidden units do not make digits, and the report says so
+    assert report["mmd_p_value"] < 0.05
     refused(ebm("sample", finished, "-n", 5, "--out", out), "samples.npy exists already")
     np.testing.assert_array_equal(np.load(out), samples)
 
 
+def test_the_test_rows_are_looked_at_once_and_the_report_is_kept(finished):
+    first = json.loads(ebm("evaluate", finished, "--json").stdout)
+    kept = (finished / "evaluation.json").read_bytes()
+    assert json.loads(ebm("evaluate", finished, "--json").stdout) == first
+    assert (finished / "evaluation.json").read_bytes() == kept
+    assert first["test_looks"] == 1
+    assert abs(first["beta_eff"] - 1) < 5 * first["beta_eff_error"]
+    assert first["r_hat"] < 1.01
+    assert 1 <= first["tau_int_sweeps"] < 20
+
+
+def test_what_a_run_cost_is_its_counts_priced(finished):
+    """Adding up: 16 chains, 2 sweeps and 68 units are 2,176 p-bit updates a step; nats are those over the biases."""
+    result = ebm("cost", finished, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["events_a_step"]["z1"]["pbit_updates"] == 16 * 2 * 68
+    assert found["events_a_step"]["reram"]["random_bits"] == 16 * 2 * 68 * 32
+    report = json.loads(ebm("evaluate", finished, "--json").stdout)
+    digits = data.digits()
+    mean = np.clip(digits.train.mean(0, dtype=np.float64), 0.01, 0.99)
+    bare = (digits.test @ np.log(mean) + (1 - digits.test) @ np.log1p(-mean)).mean()
+    assert found["gained_nats"] == pytest.approx(report["test_log_likelihood"] - bare, abs=1e-4)
+    for machine in found["machines"]:
+        low, median, high = machine["step"]["joules"]
+        assert 0 < low < median < high
+        assert machine["nat"]["joules"][1] == pytest.approx(median * 300 / found["gained_nats"], rel=1e-6)
+        assert machine["effective_sample"]["joules"][1] < median
+
+
 def test_a_directory_is_only_resumed_by_its_own_settings(finished):
     before = sorted(path.name for path in finished.iterdir())
+    assert "pictures.html" in before
     refused(ebm("train", *SMALL, "--steps", 300, "--out", finished), "finished run of 300 steps")
     refused(ebm("train", *SMALL, "--steps", 400, "--out", finished), "steps = 300, not 400")
     assert sorted(path.name for path in finished.iterdir()) == before
@@ -141,7 +178,18 @@ def test_a_directory_is_only_resumed_by_its_own_settings(finished):
     [
         (("--hidden", "0"), ("hidden must be at least 1, got 0",)),
         (("--model", "transformer"), ("model must be 'rbm'", "transformer")),
+        (("--rule", "magic"), ("rule must be 'pcd'", "'magic'")),
+        (("--rule", "score-matching"), ("trains model 'gaussian', got 'rbm'",)),
+        (("--rule", "nce", "--centred"), ("centred gradients are for", "--centred")),
+        (("--patience", "3"), ("patience", "--validation")),
+        (("--validation", "--look-every", "150"), ("look_every must be a multiple of 100",)),
+        (("--read-noise", "0.1"), ("read_noise describes an array", "--array plain")),
+        (("--array", "plain", "--neuron", "fuzzy"), ("neuron must be one of adc, comparator",)),
+        (("--array", "plain", "--weight-bits", "1"), ("weight_bits must be from 2 to 16",)),
+        (("--array", "plain", "--rule", "tempered"), ("an array is trained on by rule",)),
+        (("--array", "reram_neurram", "--adc-bits", "4"), ("adc_bits describes a plain array",)),
         (("--data", "mnist"), ("'digits'", "'mnist'")),
+        (("--data", "bars-and-stripes", "--model", "gaussian"), ("made of bits",)),
         (("--data", "absent.npy"), ("absent.npy", "No such file")),
         (("--batch", "2000"), ("batch must be at most", "1437")),
         (("--learning-rate", "nan"), ("learning_rate must be above 0",)),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebm import data, evaluate, gibbs, hardware, rbm, run, sweep
+from ebm import data, evaluate, figures, gibbs, hardware, rbm, run, sweep
 from ebm.hardware import Hardware
 
 EFFORT = evaluate.Effort(chains=64, burn_in=100, sweeps=400, ais_chains=64, ais_betas=300)
@@ -177,6 +177,10 @@ def test_a_sweep_measures_both_arms_and_goes_on_where_it_stopped(tmp_path):
     assert float(noisy.ideal_trained_log_likelihood) < exact
     assert np.isfinite(float(quiet.in_the_loop_log_likelihood))
     assert calls[-1] == (2, 2)
+    drawn = figures.sweep_figure(found, "two levels of noise")
+    assert len(drawn.data) == 2 * len(figures.QUANTITIES)
+    assert [list(trace.x) for trace in drawn.data] == [[0.0, 0.5]] * len(drawn.data)
+    np.testing.assert_allclose(drawn.data[0].y, found.ideal_trained_log_likelihood.values.ravel(), rtol=1e-6)
     again = sweep.noise_sweep(params, train, train, **options)
     assert calls[-1] == (2, 2)
     assert calls.count((0, 2)) == 1  # nothing was evaluated twice
@@ -194,7 +198,7 @@ def test_a_sweep_measures_both_arms_and_goes_on_where_it_stopped(tmp_path):
 
 @pytest.mark.slow
 def test_pseudo_likelihood_may_improve_while_the_likelihood_falls():
-    """scikit-learn's BernoulliRBM(16) at learning rate 0.1, from 10 to 100 epochs on digits, medians of 3 seeds.
+    """scikit-learn's BernoulliRBM(16) at learning rate 0.1, from 10 to 100 epochs on digits, means of 5 seeds.
 
     Its own pseudo-likelihood of the test rows rises; the exact likelihood, summed over all 65,536 hidden states, falls.
     """
@@ -207,7 +211,7 @@ def test_pseudo_likelihood_may_improve_while_the_likelihood_falls():
     own, exact = [], []
     for epochs in (10, 100):
         found = []
-        for seed in (1, 2, 3):
+        for seed in (1, 2, 3, 4, 5):
             learnt = BernoulliRBM(16, learning_rate=0.1, n_iter=epochs, batch_size=10, random_state=seed).fit(
                 digits.train
             )
@@ -215,7 +219,7 @@ def test_pseudo_likelihood_may_improve_while_the_likelihood_falls():
             params = rbm.Rbm(*(jnp.asarray(part, jnp.float32) for part in parts))
             pseudo = pseudo_log_likelihood(rbm.free_energy, params, jnp.asarray(digits.test)).mean()
             found.append((float(pseudo), log_likelihood(params, digits.test).mean()))
-        values = np.median(found, axis=0)
+        values = np.mean(found, axis=0)
         own.append(values[0])
         exact.append(values[1])
     assert own[1] > own[0] + 0.5, own
