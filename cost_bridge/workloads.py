@@ -13,6 +13,7 @@ import jax
 
 import aimc
 import ebm.run
+import ebm.settings
 from aimc import digits
 from aimc.counts import ADAM_BYTES, ADAM_FLOPS, Counts, matmul_counts, program_counts, tiles, training_step_counts
 from ebm import data as binary_data
@@ -246,12 +247,12 @@ def measured_mlp_step(*, epochs: int = 10) -> Rate:
 
 def measured_rbm_step(*, chunks: int = 6) -> Rate:
     """CPU seconds of one PCD step on this machine, as `ebm train` does it."""
-    settings = ebm.run.Settings(steps=chunks * ebm.run.CHUNK)
+    settings = ebm.run.Settings(steps=chunks * ebm.settings.CHUNK)
     clock: list[float] = []
     train_rows = binary_data.digits().train
     ebm.run.fit(settings, train_rows, after_chunk=lambda state, info: clock.append(time.process_time()))
     # The first chunk contains the compilation.
-    return rate([(end - begin) / ebm.run.CHUNK for begin, end in pairwise(clock)][1:])
+    return rate([(end - begin) / ebm.settings.CHUNK for begin, end in pairwise(clock)][1:])
 
 
 class SatRun(NamedTuple):

@@ -106,7 +106,7 @@ def model(settings):
     data = binary_digits()
     state = ebm.run.fit(chosen, data.train)
     test = ebm.log_likelihood(state.params, data.test)
-    chains = gibbs.sweeps(jax.random.key(settings.seed), state.params, state.chains, 200)
+    chains = gibbs.sweeps(jax.random.key(settings.seed), state.params, state.memory, 200)
     rows = [np.asarray(chains.visible[:20]), data.test[:20]]
     image = np.concatenate([np.pad(r.reshape(2, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.5)
                             .transpose(0, 2, 1, 3).reshape(20, 100) for r in rows])  # fmt: skip
