@@ -349,20 +349,27 @@ def sweep(options: Sweep) -> None:
         print(f"Kept in {options.out}; open it with xarray.open_zarr.")
 
 
-def cost(directory: Path, /, *, json: bool = False) -> None:
+def cost(
+    directory: Path,
+    /,
+    *,
+    hardware: Hardware = Hardware(),  # noqa: B008  frozen
+    json: bool = False,
+) -> None:
     """Print what a run asks of p-bits, crossbars, a GPU and this CPU, and what that costs in joules.
 
     Events are counted, this CPU is timed, every other rate is looked up: `cost-bridge rates` lists them with sources.
 
     Args:
         directory: A finished run of model rbm, trained by chains.
+        hardware: The errors with which τ of crossbars is measured. Default: none, it is that of the ideal chain.
         json: Print JSON instead of a table.
     """
     from cost_bridge import sampling
     from cost_bridge.workloads import GEOMETRY
     from ebm import cost as costs
 
-    work = costs.work(directory, {name: (spec.rows, spec.cols) for name, spec in GEOMETRY.items()})
+    work = costs.work(directory, {name: (spec.rows, spec.cols) for name, spec in GEOMETRY.items()}, hardware)
     pairs = [_priced(lambda events: sampling.on_pbits("z1", events.as_dict()), work.pbits)]
     for name, on_array in work.arrays.items():
         pairs.append(
@@ -381,6 +388,7 @@ def cost(directory: Path, /, *, json: bool = False) -> None:
     per_nat = [
         sampling.per_nat(step, work.steps, work.gained_nats) if work.gained_nats > 0 else None for step, _ in pairs
     ]
+    notes = _cost_notes(work)
     if json:
         rows = [
             {"machine": step.machine, "step": step._asdict(), "effective_sample": one and one._asdict()}
@@ -390,7 +398,9 @@ def cost(directory: Path, /, *, json: bool = False) -> None:
         events = {name: array.step.as_dict() for name, array in work.arrays.items()}
         events["z1"] = work.pbits.step.as_dict()
         facts: dict[str, Any] = {"steps": work.steps, "gained_nats": work.gained_nats, "gained_on": work.gained_on}
-        facts |= {"tau_int": work.tau_int, "events_a_step": events, "machines": rows}
+        facts |= {"tau_int": work.mixing.tau_int, "array_tau_int": work.array_mixing.tau_int}
+        facts |= {"array_tau_int_of": work.array_mixing.of, "burn_in_share": work.burn_in_share}
+        facts |= {"events_a_step": events, "machines": rows, "notes": notes}
         print(json_format.dumps(facts, indent=2))
         return
     from rich.console import Console
@@ -407,11 +417,27 @@ def cost(directory: Path, /, *, json: bool = False) -> None:
     for (step, one), nat in zip(pairs, per_nat, strict=True):
         table.add_row(step.machine, _joules(step), _joules(one), _joules(nat), step.evidence)
     console.print(table)
-    print(
-        f"{work.steps} steps gained {work.gained_nats:.2f} nats a row on {work.gained_on} rows over the biases alone; "
-        + (work.refused or f"an effective sample is {work.tau_int:.1f} sweeps")
+    print(f"{work.steps} steps gained {work.gained_nats:.2f} nats a row on {work.gained_on} rows over the biases alone")
+    for note in notes:
+        print(note)
+
+
+def _cost_notes(work: Any) -> list[str]:
+    """What an effective sample is made of, and where each τ is from."""
+
+    def words(mixing: Any) -> str:
+        return mixing.refused or f"τ of {mixing.of} is {mixing.tau_int:.1f} sweeps"
+
+    is_measured = work.array_mixing is not work.mixing
+    arrays = (
+        words(work.array_mixing) if is_measured else "that of the ideal chain, not measured on a chip: name --array"
     )
-    print("p-bits: the negative phase only, as if the graph fitted; arrays: products of one array, the rest on a GPU")
+    return [
+        f"an effective sample is τ sweeps, {work.burn_in_share:g} of as many for the burn-in, and one read-out",
+        f"p-bits, GPU, CPU: {words(work.mixing)}",
+        f"crossbars: τ is {arrays}" if not is_measured else f"crossbars: {arrays}",
+        "p-bits: the negative phase only, as if the graph fitted; arrays: products of one array, the rest on a GPU",
+    ]
 
 
 def _priced(price: Any, events: Any) -> tuple[Any, Any]:

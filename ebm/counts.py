@@ -14,6 +14,7 @@ RANDOM_BITS = 32  # a unit: one threefry word
 PHILOX_OPS = 20  # integer operations a 32-bit word: ten rounds of about 8 make four words (Salmon et al. 2011)
 ACTIVATION_OPS = 3  # a drawn unit: add the bias, sigmoid, compare
 NEURONS = ("adc", "comparator")
+NOTHING = Counts()
 LEAST_SWEEPS = 50
 """Sweeps a chain needs per autocorrelation time before that time may be believed (after Sokal 1997, who asks for a
 run of many τ; the estimate of a chain that is stuck is too low)."""
@@ -131,14 +132,23 @@ def pbit_step_counts(n_visible: int, n_hidden: int, *, chains: int, gibbs_steps:
     return pbit_counts(n_visible + n_hidden, sweeps=gibbs_steps, chains=chains, reads=chains, writes=1)
 
 
-def per_effective_sample(sweep: Counts, *, tau: float, n_sweeps: int, burn_in: int = 0) -> Counts:
-    """What one independent sample costs: τ sweeps, and its share of the burn-in.
+def per_effective_sample(
+    sweep: Counts, *, tau: float, n_sweeps: int, burn_in: int = 0, readout: Counts = NOTHING
+) -> Counts:
+    """What one independent sample costs: τ sweeps with their share of the burn-in, and its read-out once.
 
-    `sweep`: the counts of one sweep, read-out included where it happens every sweep. `tau`: integrated autocorrelation
-    time in sweeps, n_effective = n / τ, so 1 for independent samples. `n_sweeps`: length of the chain it was estimated
-    from, burn-in left out. Every event is rounded up. Raises ValueError for a chain shorter than 50 τ, whose τ nobody
-    should believe, and for a τ that is no positive number.
+    `sweep`: the counts of one sweep, conversions that happen in every sweep included. `readout`: what taking one state
+    off the machine costs; a chip of p-bits pays it in `node_reads`, a crossbar's units are digital already. `tau`:
+    integrated autocorrelation time in sweeps, n_effective = n / τ, so 1 for independent samples. `n_sweeps`: length of
+    the chain it was estimated from, burn-in left out: n sweeps are n / τ samples, so that each of them bears
+    τ · burn_in / n sweeps of the burn-in. Events of the sweeps are rounded up. Raises ValueError for a chain shorter
+    than 50 τ, whose τ nobody should believe, for a τ that is no positive number, and for a `sweep` that reads nodes.
     """
+    if sweep.node_reads:
+        raise ValueError(
+            f"sweep must hold no node_reads, which an effective sample needs once and not τ times, got "
+            f"{sweep.node_reads}; pass them as readout"
+        )
     if not (isfinite(tau) and tau > 0):
         raise ValueError(f"tau must be a positive number of sweeps, got {tau}")
     if burn_in < 0:
@@ -149,7 +159,7 @@ def per_effective_sample(sweep: Counts, *, tau: float, n_sweeps: int, burn_in: i
             f"believe that time; run at least {ceil(LEAST_SWEEPS * tau)} sweeps"
         )
     sweeps = Fraction(tau) * (1 + Fraction(burn_in, n_sweeps))
-    return Counts(**{event: ceil(count * sweeps) for event, count in sweep.as_dict().items()})
+    return Counts(**{event: ceil(count * sweeps) for event, count in sweep.as_dict().items()}) + readout
 
 
 def pcd_step_operations(

@@ -163,6 +163,16 @@ def test_what_a_run_cost_is_its_counts_priced(finished):
         assert 0 < low < median < high
         assert machine["nat"]["joules"][1] == pytest.approx(median * 300 / found["gained_nats"], rel=1e-6)
         assert machine["effective_sample"]["joules"][1] < median
+    tau = report["tau_int_sweeps"]
+    pbits = found["machines"][0]["effective_sample"]["items"]
+    assert pbits["pbit_updates"] == pytest.approx(7.1e-15 * 68 * tau * 1.5, rel=0.01)  # burn-in: half as many
+    assert pbits["node_reads"] == pytest.approx(1.7e-12 * 68, rel=0.01)
+    assert "that of the ideal chain, not measured on a chip" in found["notes"][2]
+    looks = json.loads((finished / "evaluation.json").read_text())
+    chip = json.loads(ebm("cost", finished, "--json", "--array", "plain", "--read-noise", 0.5).stdout)
+    assert chip["array_tau_int"] < found["array_tau_int"] == tau  # noise is heat, and hot chains mix
+    assert "crossbars: τ of a simulated chip (plain, adc)" in chip["notes"][2]
+    assert json.loads((finished / "evaluation.json").read_text()) == looks  # no row was looked at
 
 
 def test_a_directory_is_only_resumed_by_its_own_settings(finished):

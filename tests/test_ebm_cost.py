@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from aimc.counts import tiles
+from aimc.counts import Counts, tiles
 from cost_bridge import Rate, load, sampling
 from ebm.counts import (
     pbit_counts,
@@ -101,6 +101,20 @@ def test_an_effective_sample_costs_its_autocorrelation_time_and_its_share_of_the
             per_effective_sample(sweep, tau=tau, n_sweeps=10**9)
     with pytest.raises(ValueError, match="burn_in must be at least 0"):
         per_effective_sample(sweep, tau=1.0, n_sweeps=100, burn_in=-1)
+
+
+def test_an_effective_sample_of_p_bits_is_read_out_once_and_the_read_out_is_most_of_its_price():
+    """80 nodes, τ = 5: 400 updates at 7.1 fJ are 2.8 pJ and one read of 80 nodes is 136 pJ, not five of them."""
+    parts = {"tau": 5.0, "n_sweeps": 1000, "readout": Counts(node_reads=80)}
+    found = per_effective_sample(pbit_counts(80, sweeps=1), **parts)
+    assert (found.pbit_updates, found.node_reads) == (400, 80)
+    bill = priced(found)
+    assert bill.items["pbit_updates"] == pytest.approx(2.8e-12, rel=0.02)
+    assert bill.items["node_reads"] == pytest.approx(135e-12, rel=0.02)
+    burnt = per_effective_sample(pbit_counts(80, sweeps=1), burn_in=500, **parts)
+    assert (burnt.pbit_updates, burnt.node_reads) == (600, 80)
+    with pytest.raises(ValueError, match=r"sweep must hold no node_reads.*got 80; pass them as readout"):
+        per_effective_sample(pbit_counts(80, sweeps=1, reads=1), tau=5.0, n_sweeps=1000)
 
 
 def test_a_nat_costs_all_steps_over_the_nats_they_gained():
