@@ -13,7 +13,11 @@ from ebm.energies.boltzmann import Graph
 
 
 def color(graph: Graph) -> tuple[np.ndarray, ...]:
-    """The nodes of each colour in ascending order, the colour of node 0 first and so on by smallest node."""
+    """The nodes of each colour in ascending order, the colour of node 0 first and so on by smallest node.
+
+    Raises ValueError for what `check_graph` refuses.
+    """
+    check_graph(graph)
     g = nx.Graph()
     g.add_nodes_from(range(graph.n_nodes))
     g.add_edges_from(np.asarray(graph.edges).tolist())
@@ -24,7 +28,9 @@ def color(graph: Graph) -> tuple[np.ndarray, ...]:
 
 
 def check(graph: Graph, classes: Sequence[np.ndarray]) -> None:
-    """Raises ValueError unless the classes hold every node once and no edge joins two nodes of one class."""
+    """Raises ValueError unless the classes hold every node once and no edge joins two nodes of one class, and for what
+    `check_graph` refuses."""
+    check_graph(graph)
     n_listed = sum(len(nodes) for nodes in classes)
     of_node = np.full(graph.n_nodes, -1)
     for index, nodes in enumerate(classes):
@@ -39,3 +45,27 @@ def check(graph: Graph, classes: Sequence[np.ndarray]) -> None:
     if len(clashes):
         i, j = first[clashes[0]], second[clashes[0]]
         raise ValueError(f"classes must not hold both ends of an edge, got nodes {i} and {j} in class {of_node[i]}")
+
+
+def check_graph(graph: Graph) -> None:
+    """Raises ValueError unless every node is listed once, visible or hidden, and every edge joins two different nodes
+    of the graph and no two edges the same two: a layout has one place for the coupling of a pair."""
+    n = graph.n_nodes
+    listed = np.concatenate([np.asarray(graph.visible), np.asarray(graph.hidden)])
+    if not np.array_equal(np.sort(listed), np.arange(n)):
+        raise ValueError(f"graph.visible and graph.hidden must together hold each of the nodes 0 to {n - 1} once")
+    edges = np.asarray(graph.edges, np.int64).reshape(-1, 2)
+    strange = edges[((edges < 0) | (edges >= n)).any(axis=1)]
+    if len(strange):
+        raise ValueError(f"graph.edges must join nodes from 0 to {n - 1}, got {tuple(strange[0].tolist())}")
+    low, high = np.sort(edges, axis=1).T
+    loops = low[low == high]
+    if len(loops):
+        raise ValueError(
+            f"graph.edges must join different nodes, got one from node {loops[0]} to itself: s_i s_i is constant; "
+            "remove it"
+        )
+    pairs, counts = np.unique(low * n + high, return_counts=True)
+    if (counts > 1).any():
+        i, j = divmod(int(pairs[counts > 1][0]), n)
+        raise ValueError(f"graph.edges must hold each pair of nodes once, got {i} and {j} twice; add their couplings")

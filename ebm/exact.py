@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from aimc.noise import uniform
 
 MAX_STATES = 1 << 22
 CHUNK_STATES = 1 << 14
+KINDS = ("binary", "spins", "one-hot")
 
 Params = TypeVar("Params")
 Energy = Callable[[Float[Array, "n d"]], Float[Array, " n"]]
@@ -30,15 +31,17 @@ Energy = Callable[[Float[Array, "n d"]], Float[Array, " n"]]
 class Space:
     """All states of a model, numbered: digit i of a number, to base `n_states` from the lowest, is the state of site i.
 
-    Raises ValueError when there is no site, a site has fewer than 2 states (more need one-hot rows), or there are more
+    Raises ValueError for another kind, when there is no site, a site has fewer than 2 states (more need one-hot rows), or there are more
     than 2^22 states.
     """
 
     n_sites: int
-    kind: Literal["binary", "spins", "one-hot"] = "binary"
+    kind: str = "binary"  # or "spins", or "one-hot"
     n_states: int = 2
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be 'binary', 'spins' or 'one-hot', got {self.kind!r}")
         if self.n_sites < 1:
             raise ValueError(f"n_sites must be at least 1, got {self.n_sites}")
         if self.n_states < 2 or (self.n_states > 2 and self.kind != "one-hot"):
@@ -63,7 +66,7 @@ class Space:
                 return digits.astype(jnp.float32)
             case "spins":
                 return 2.0 * digits - 1.0
-            case "one-hot":
+            case _:
                 return jax.nn.one_hot(digits, self.n_states).reshape(len(codes), -1)
 
 

@@ -29,6 +29,13 @@ def small():
     return graph, params
 
 
+def open_grid():
+    """A grid of 2 x 4 nodes with couplings and biases of order 1."""
+    graph, _ = boltzmann.from_networkx(nx.grid_2d_graph(2, 4), hidden=((0, 1), (1, 2), (1, 3)))
+    rng = np.random.default_rng(5)
+    return graph, Boltzmann(*(jnp.asarray(rng.normal(0, 0.6, n), jnp.float32) for n in (10, 8)))
+
+
 def integers(graph, seed=0):
     """Integer couplings and biases: every sum of them is exact in float32."""
     rng = np.random.default_rng(seed)
@@ -48,12 +55,13 @@ def law(graph, params, states, beta=1.0):
 
 
 def one_step_law(graph, params, classes, start, beta):
-    """P(s' | start) of all 64 states: every class drawn in turn from its conditional law."""
-    couplings = np.zeros((6, 6))
+    """P(s' | start) of all states: every class drawn in turn from its conditional law."""
+    couplings = np.zeros((len(start), len(start)))
     for J, (i, j) in zip(np.asarray(params.couplings, float), graph.edges.tolist(), strict=True):
         couplings[i, j] = couplings[j, i] = J
-    found = np.ones(len(STATES))
-    for k, end in enumerate(STATES):
+    states = np.array(list(itertools.product((-1, 1), repeat=len(start))))
+    found = np.ones(len(states))
+    for k, end in enumerate(states):
         s = start.astype(float).copy()
         for nodes in classes:
             up = 1 / (1 + np.exp(-2 * beta * (couplings @ s + np.asarray(params.bias, float))[nodes]))
@@ -63,8 +71,8 @@ def one_step_law(graph, params, classes, start, beta):
 
 
 def index(states):
-    """The row of STATES of each state."""
-    return ((np.asarray(states) > 0) * 2 ** np.arange(5, -1, -1)).sum(-1).astype(int)
+    """The number of each state, the last node varying fastest."""
+    return ((np.asarray(states) > 0) * 2 ** np.arange(states.shape[-1])[::-1]).sum(-1).astype(int)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -88,6 +96,47 @@ def test_improper_colourings_are_refused():
         layouts.dense(graph, (np.array([0, 1]), np.array([2]), np.array([3])))
     with pytest.raises(ValueError, match="each of the 4 nodes once"):
         layouts.padded_sparse(graph, (np.array([0, 2]), np.array([1])))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"edges": np.array([[0, 1], [1, 2], [2, 0], [1, 0]])}, "each pair of nodes once, got 0 and 1 twice"),
+        ({"edges": np.array([[0, 1], [1, 2], [2, 2], [2, 3]])}, "got one from node 2 to itself"),
+        ({"edges": np.array([[0, 1], [1, 2], [2, 4], [2, 3]])}, r"nodes from 0 to 3, got \(2, 4\)"),
+        ({"visible": np.array([0, 1, 1, 2])}, "each of the nodes 0 to 3 once"),
+    ],
+)
+def test_graphs_in_which_a_pair_has_no_coupling_of_its_own_are_refused(change, said):
+    graph = boltzmann.from_networkx(nx.cycle_graph(4))[0]._replace(**change)
+    for build in (layouts.choose, layouts.dense, layouts.padded_sparse, lambda g: layouts.lattice(g, 2, 2)):
+        with pytest.raises(ValueError, match=said):
+            build(graph)
+
+
+@pytest.mark.parametrize("build", [layouts.dense, layouts.padded_sparse, layouts.choose])
+def test_parameters_of_another_graph_are_refused_and_those_that_are_no_numbers_are_not_sampled(build):
+    graph = layouts.torus(4, 6)
+    layout, params = build(graph), integers(graph)
+    start = chromatic.init(jax.random.key(0), layout, 2)
+    for change, said in (
+        ({"couplings": jnp.ones(47)}, r"params.couplings must have one number for each of the 48 edges, got \(47,\)"),
+        ({"couplings": jnp.ones(49)}, "params.couplings must"),
+        ({"bias": jnp.zeros(23)}, r"params.bias must have one number for each of the 24 nodes, got \(23,\)"),
+        ({"bias": jnp.zeros(48)}, "params.bias must"),
+    ):
+        for sample in (chromatic.step, jax.jit(chromatic.step)):  # before anything runs: shapes are known when tracing
+            with pytest.raises(ValueError, match=said):
+                sample(jax.random.key(0), layout, params._replace(**change), start)
+    with pytest.raises(ValueError, match=r"state.spins must be of shape \(n_chains, 24\)"):
+        run(jax.random.key(0), layout, params, chromatic.Chains(jnp.ones((2, 48))), 1)
+    step = jax.jit(chromatic.step)
+    for broken in (
+        params._replace(bias=params.bias.at[3].set(jnp.nan)),
+        params._replace(couplings=jnp.full(48, jnp.inf)),
+    ):
+        assert jnp.isnan(step(jax.random.key(0), layout, broken, start).spins).all()
+    assert jnp.isfinite(step(jax.random.key(0), layout, params, start).spins).all()
 
 
 @pytest.mark.parametrize("offsets", [((0, 1), (1, 0)), ((1, 0), (0, 1), (2, 1), (-1, 2)), ((3, 2), (0, 3))])
@@ -155,16 +204,25 @@ def test_the_layout_is_chosen_by_the_graph():
     assert recognise(dense) is None
 
 
-@pytest.mark.parametrize("build", [layouts.dense, layouts.padded_sparse])
+@pytest.mark.parametrize("build", [layouts.dense, layouts.padded_sparse, layouts.lattice])
 def test_one_step_has_the_enumerated_law_and_its_invariances(build):
-    """The law of the original model, also by way of a flipped, a gauge-transformed and a relabelled one."""
-    graph, params = small()
+    """The law of the original model, also by way of a flipped, a gauge-transformed and a relabelled one.
+
+    A lattice's nodes have their sites and the first colour that of node 0, so it is relabelled by half a turn.
+    """
+    if build is layouts.lattice:
+        build = lambda graph, classes: layouts.lattice(graph, 2, 4)  # noqa: E731
+        graph, params = open_grid()
+        place = np.arange(8)[::-1]
+    else:
+        graph, params = small()
+        place = np.array([3, 0, 5, 1, 4, 2])  # where each node goes
     classes = coloring.color(graph)
-    assert len(classes) == 3
-    start, beta, n = np.array([1, -1, 1, 1, -1, -1]), 0.7, 100_000
+    assert len(classes) == (2 if graph.n_nodes == 8 else 3)
+    rng = np.random.default_rng(3)
+    start, gauge = rng.choice([-1, 1], (2, graph.n_nodes))
+    beta, n = 0.7, 100_000
     expected = one_step_law(graph, params, classes, start, beta)
-    gauge = np.array([1, -1, -1, 1, 1, -1])
-    place = np.array([3, 0, 5, 1, 4, 2])  # where each node goes
     node = np.argsort(place)
     first, second = np.asarray(graph.edges).T
     same = build(graph, classes)
@@ -182,9 +240,9 @@ def test_one_step_has_the_enumerated_law_and_its_invariances(build):
     }
     step = jax.jit(chromatic.step)
     for i, (name, (layout, model, begin, back)) in enumerate(cases.items()):
-        chains = chromatic.Chains(jnp.broadcast_to(jnp.asarray(begin, jnp.float32), (n, 6)))
+        chains = chromatic.Chains(jnp.broadcast_to(jnp.asarray(begin, jnp.float32), (n, len(start))))
         end = step(jax.random.key(i), layout, model, chains, beta=beta)
-        counts = np.bincount(index(back(np.asarray(end.spins))), minlength=64)
+        counts = np.bincount(index(back(np.asarray(end.spins))), minlength=len(expected))
         assert abs(chi_square_z(counts, expected * n)) < 4, name
 
 
@@ -194,9 +252,7 @@ def test_exact_samples_stay_exact(build, phase):
     """200 seeds of 256 chains: counts of all states, and the energy of each seed, within 4 sigma."""
     n_seeds, n_chains, beta = 200, 256, 0.8
     if build is layouts.choose:
-        graph, _ = boltzmann.from_networkx(nx.grid_2d_graph(2, 4), hidden=((0, 1), (1, 2), (1, 3)))
-        rng = np.random.default_rng(5)
-        params = Boltzmann(*(jnp.asarray(rng.normal(0, 0.6, n), jnp.float32) for n in (10, 8)))
+        graph, params = open_grid()
         states = np.array(list(itertools.product((-1, 1), repeat=8)))
         assert isinstance(build(graph), layouts.Lattice)
     else:

@@ -179,7 +179,7 @@ def test_flip_fields_of_an_rbm_and_of_spins_are_the_exact_log_odds():
     hidden = np.array(list(itertools.product((0.0, 1.0), repeat=3)))
     weights, a, c = (np.asarray(leaf, np.float64) for leaf in machine)
     p = np.exp(bits @ weights @ hidden.T + (bits @ a)[:, None] + hidden @ c).sum(axis=1)
-    fields = np.asarray(diagnostics.flip_fields(rbm.free_energy, machine, jnp.asarray(bits, jnp.float32)))
+    fields = np.asarray(diagnostics.flip_fields(rbm.free_energy, machine, bits.astype(np.float32)))
     place = 2 ** np.arange(4)[::-1]
     for i, j in itertools.product(range(16), range(4)):
         base = i - int(bits[i, j]) * place[j]

@@ -57,6 +57,7 @@ def test_states_are_numbered_from_the_lowest_digit():
         ((23,), r"at most 2\^22 states, got 2\^23; take fewer sites, or estimate with ebm.ais"),
         ((14, "one-hot", 3), r"got 3\^14"),
         ((3, "spins", 3), "n_states must be 2, or more where kind='one-hot', got 3 for 'spins'"),
+        ((3, "foo"), "kind must be 'binary', 'spins' or 'one-hot', got 'foo'"),
     ],
 )
 def test_spaces_that_cannot_be_enumerated_are_refused(arguments, message):

@@ -65,15 +65,16 @@ def beta_eff(
 def flip_fields(
     energy: Callable[[Any, Float[Array, "n d"]], Float[Array, " n"]],
     params: Any,
-    x: Float[Array, "n d"],
+    x: Float[Array, "n d"] | Float[np.ndarray, "n d"],
     kind: Literal["binary", "spins"] = "binary",
 ) -> Float[Array, "n d"]:
     """Log odds of each unit being up given the others, E(unit down) − E(unit up): 2 d energies of each row."""
     if kind not in ("binary", "spins"):
         raise ValueError(f"kind must be 'binary' or 'spins', got {kind!r}")
+    rows = jnp.asarray(x)
     down = 0.0 if kind == "binary" else -1.0
 
     def field(unit: Array) -> Array:
-        return energy(params, x.at[:, unit].set(down)) - energy(params, x.at[:, unit].set(1.0))
+        return energy(params, rows.at[:, unit].set(down)) - energy(params, rows.at[:, unit].set(1.0))
 
     return jax.lax.map(field, jnp.arange(x.shape[1])).T

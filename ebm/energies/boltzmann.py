@@ -92,6 +92,16 @@ def init(key: Key[Array, ""], graph: Graph, scale: float = 0.01) -> Boltzmann:
     return Boltzmann(scale * jax.random.normal(key, (graph.n_edges,)), jnp.zeros(graph.n_nodes))
 
 
+def check_sizes(params: Boltzmann, n_edges: int, n_nodes: int) -> None:
+    """Raises ValueError unless the parameters have a coupling an edge and a bias a node."""
+    for name, of, found, wanted in (
+        ("couplings", "edges", params.couplings, n_edges),
+        ("bias", "nodes", params.bias, n_nodes),
+    ):
+        if found.shape != (wanted,):
+            raise ValueError(f"params.{name} must have one number for each of the {wanted} {of}, got {found.shape}")
+
+
 def energy(graph: Graph, params: Boltzmann, s: Float[Array, "*batch n_nodes"]) -> Float[Array, "*batch"]:
     """E(s) of joint states of visible and hidden spins, without beta."""
     pairs = s[..., graph.edges[:, 0]] * s[..., graph.edges[:, 1]]

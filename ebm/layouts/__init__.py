@@ -4,6 +4,7 @@ Each has `arrange(params)`, once, then `pack` and `unpack` of spins, and of one 
 and `replace`. `n_colors`, and `shape`, that of a colour's spins in one chain, say what to draw.
 """
 
+from ebm import coloring
 from ebm.energies.boltzmann import Graph
 from ebm.layouts.dense import Dense, dense
 from ebm.layouts.lattice import Lattice, lattice, recognise, torus
@@ -21,8 +22,9 @@ def choose(graph: Graph) -> Layout:
     """The layout that should be fastest: Lattice for grids, Dense for dense or small graphs, PaddedSparse for the rest.
 
     Dense means that more than a twentieth of all pairs are coupled. To choose otherwise, call `dense`, `lattice` or
-    `padded_sparse`.
+    `padded_sparse`. Raises ValueError for graphs that `coloring.check_graph` refuses.
     """
+    coloring.check_graph(graph)
     grid = recognise(graph)
     if grid is not None:
         return grid

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebm import coloring
-from ebm.energies.boltzmann import Boltzmann, Graph
+from ebm.energies.boltzmann import Boltzmann, Graph, check_sizes
 from ebm.energies.rbm import EXACT
 from ebm.layouts.windows import Windows, windows
 
@@ -33,7 +33,11 @@ class Dense(NamedTuple):
         return (self.windows.width,)
 
     def arrange(self, params: Boltzmann) -> Boltzmann:
-        """The symmetric matrix of couplings and the bias, both sorted."""
+        """The symmetric matrix of couplings and the bias, both sorted.
+
+        Raises ValueError for parameters of another graph.
+        """
+        check_sizes(params, self.edges.shape[0], self.n_nodes)
         first, second = self.edges[:, 0], self.edges[:, 1]
         empty = jnp.zeros((self.n_nodes, self.n_nodes + self.windows.width), params.couplings.dtype)
         matrix = empty.at[first, second].set(params.couplings).at[second, first].set(params.couplings)
@@ -65,7 +69,7 @@ class Dense(NamedTuple):
 def dense(graph: Graph, classes: Sequence[np.ndarray] | None = None) -> Dense:
     """The dense layout of a graph; without `classes` they come from `coloring.color`.
 
-    Raises ValueError when `classes` is not a proper colouring.
+    Raises ValueError when `classes` is not a proper colouring, or the graph has loops or pairs twice.
     """
     classes = coloring.color(graph) if classes is None else classes
     coloring.check(graph, classes)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ebm.energies.boltzmann import Boltzmann, Graph
+from ebm import coloring
+from ebm.energies.boltzmann import Boltzmann, Graph, check_sizes
 
 NEAREST = ((0, 1), (1, 0))
 
@@ -50,6 +51,7 @@ class Lattice(NamedTuple):
     torus: Torus
     edges: Int[Array, "2 n_offsets 2 rows half"] | Int[np.ndarray, "2 n_offsets 2 rows half"]
     """Of each site of each colour, the edge forward and backward along each offset; n_edges where there is none."""
+    numbers: Int[Array, " n_edges"] | Int[np.ndarray, " n_edges"]  # 0 to n_edges - 1
 
     @property
     def n_nodes(self) -> int:
@@ -65,7 +67,11 @@ class Lattice(NamedTuple):
         return (self.torus.rows, self.torus.cols // 2)
 
     def arrange(self, params: Boltzmann) -> Boltzmann:
-        """The coupling of each entry of `edges`, 0 where there is none, and the bias of each colour."""
+        """The coupling of each entry of `edges`, 0 where there is none, and the bias of each colour.
+
+        Raises ValueError for parameters of another graph.
+        """
+        check_sizes(params, self.numbers.shape[0], self.n_nodes)
         extended = jnp.pad(params.couplings, (0, 1))
         bias = split_colors(params.bias.reshape(self.torus.rows, self.torus.cols))
         return Boltzmann(jnp.take(extended, jnp.asarray(self.edges)), jnp.stack(bias))
@@ -104,8 +110,10 @@ class Lattice(NamedTuple):
 def lattice(graph: Graph, rows: int, cols: int) -> Lattice:
     """The lattice layout of a graph whose node r cols + c lies at (r, c) of a torus; offsets are read off its edges.
 
-    Raises ValueError when the size is not that of the graph or is odd, and when an edge joins sites of one colour.
+    Raises ValueError when the size is not that of the graph or is odd, when an edge joins sites of one colour, and for
+    graphs that `coloring.check_graph` refuses.
     """
+    coloring.check_graph(graph)
     if rows * cols != graph.n_nodes:
         raise ValueError(f"rows x cols must be the {graph.n_nodes} nodes of the graph, got {rows} x {cols}")
     first, second = np.asarray(graph.edges).T
@@ -121,7 +129,7 @@ def lattice(graph: Graph, rows: int, cols: int) -> Lattice:
     at[which.reshape(-1), 0, source] = np.arange(graph.n_edges)
     at[which.reshape(-1), 1, target] = np.arange(graph.n_edges)
     even, odd = (np.asarray(half) for half in split_colors(at.reshape(*at.shape[:2], rows, cols)))
-    return Lattice(torus, np.stack([even, odd]))
+    return Lattice(torus, np.stack([even, odd]), np.arange(graph.n_edges, dtype=np.int32))
 
 
 def recognise(graph: Graph) -> Lattice | None:

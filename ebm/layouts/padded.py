@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebm import coloring
-from ebm.energies.boltzmann import Boltzmann, Graph
+from ebm.energies.boltzmann import Boltzmann, Graph, check_sizes
 from ebm.layouts.windows import Windows, windows
 
 
@@ -21,6 +21,7 @@ class PaddedSparse(NamedTuple):
     windows: Windows
     neighbors: Int[Array, "n_positions degree"] | Int[np.ndarray, "n_positions degree"]  # n_nodes where there is none
     edges: Int[Array, "n_positions degree"] | Int[np.ndarray, "n_positions degree"]  # n_edges where there is none
+    numbers: Int[Array, " n_edges"] | Int[np.ndarray, " n_edges"]  # 0 to n_edges - 1
 
     @property
     def n_nodes(self) -> int:
@@ -36,7 +37,11 @@ class PaddedSparse(NamedTuple):
         return (self.windows.width,)
 
     def arrange(self, params: Boltzmann) -> Boltzmann:
-        """The coupling of each entry of the table, 0 where there is none, and the sorted bias."""
+        """The coupling of each entry of the table, 0 where there is none, and the sorted bias.
+
+        Raises ValueError for parameters of another graph.
+        """
+        check_sizes(params, self.numbers.shape[0], self.n_nodes)
         extended = jnp.pad(params.couplings, (0, 1))
         return Boltzmann(jnp.take(extended, jnp.asarray(self.edges)), self.windows.sort(params.bias))
 
@@ -68,7 +73,7 @@ class PaddedSparse(NamedTuple):
 def padded_sparse(graph: Graph, classes: Sequence[np.ndarray] | None = None) -> PaddedSparse:
     """The padded-sparse layout of a graph; without `classes` they come from `coloring.color`.
 
-    Raises ValueError when `classes` is not a proper colouring.
+    Raises ValueError when `classes` is not a proper colouring, or the graph has loops or pairs twice.
     """
     classes = coloring.color(graph) if classes is None else classes
     coloring.check(graph, classes)
@@ -84,4 +89,4 @@ def padded_sparse(graph: Graph, classes: Sequence[np.ndarray] | None = None) -> 
     shape = (graph.n_nodes + found.width, max(1, int(degrees.max())))
     neighbors, edges = np.full(shape, graph.n_nodes, np.int32), np.full(shape, graph.n_edges, np.int32)
     neighbors[here, column], edges[here, column] = there, edge
-    return PaddedSparse(found, neighbors, edges)
+    return PaddedSparse(found, neighbors, edges, np.arange(graph.n_edges, dtype=np.int32))

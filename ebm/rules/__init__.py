@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Key
 
+from ebm.rules.boltzmann import BoltzmannLearning
 from ebm.rules.centred import Centred, Offsets
 from ebm.rules.contrastive import Contrastive, Sampled, free_energy
 from ebm.rules.noise_contrastive import NoiseContrastive, Normalised
@@ -21,6 +22,7 @@ from ebm.rules.score_matching import ScoreMatching
 from ebm.rules.tempered import Tempered
 
 __all__ = [
+    "BoltzmannLearning",
     "Centred",
     "Contrastive",
     "NoiseContrastive",

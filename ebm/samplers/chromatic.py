@@ -7,6 +7,8 @@ p(s) = exp(-beta E(s)) / Z unchanged for any parameters, and for spins held fixe
 Each node takes one uniform number a sweep, a function of key, colour, chain and the node's place in its colour alone:
 layouts with the same classes give the same spins, up to fields that round differently, and so does any spread of the
 chains over devices. Keys of `aimc.noise.HASH` are the fastest.
+
+Parameters that are not finite have no law: all spins come back as nan, so that nothing downstream takes them for samples.
 """
 
 from typing import Any, NamedTuple
@@ -52,12 +54,13 @@ def step(
     """One sweep: every colour in turn, given all other spins. Key is consumed.
 
     beta: one inverse temperature, or one a chain. clamped: nodes that keep their spins; True at `graph.visible`, with
-    data there, gives the positive phase.
+    data there, gives the positive phase. Raises ValueError for parameters or spins of another graph.
     """
+    _check_width(layout, state)
     held = None if clamped is None else _pack_mask(layout, clamped, state)
     packed = layout.pack(state.spins)
     packed = _sweep(key, layout, layout.arrange(params), packed, _column(layout, beta), held)
-    return Chains(layout.unpack(packed))
+    return Chains(_unless_lost(params, layout.unpack(packed)))
 
 
 def sweeps(
@@ -71,6 +74,7 @@ def sweeps(
     clamped: Bool[Array, " n_nodes"] | Bool[Array, "n_chains n_nodes"] | None = None,
 ) -> Chains:
     """`n_sweeps` steps with the pieces of `jax.random.split(key, n_sweeps)`, packed and unpacked once."""
+    _check_width(layout, state)
     arranged, column = layout.arrange(params), _column(layout, beta)
     held = None if clamped is None else _pack_mask(layout, clamped, state)
 
@@ -78,7 +82,7 @@ def sweeps(
         return _sweep(step_key, layout, arranged, packed, column, held), None
 
     packed: Any = jax.lax.scan(body, layout.pack(state.spins), jax.random.split(key, n_sweeps))[0]
-    return Chains(layout.unpack(packed))
+    return Chains(_unless_lost(params, layout.unpack(packed)))
 
 
 def _sweep(key: Key[Array, ""], layout: Layout, arranged: Boltzmann, packed: Any, beta: Array, held: Any) -> Any:
@@ -106,3 +110,16 @@ def _column(layout: Layout, beta: float | Array) -> Array:
 
 def _pack_mask(layout: Layout, clamped: Array, state: Chains) -> Any:
     return layout.pack(jnp.broadcast_to(clamped, state.spins.shape).astype(state.spins.dtype))
+
+
+def _check_width(layout: Layout, state: Chains) -> None:
+    if state.spins.ndim != 2 or state.spins.shape[1] != layout.n_nodes:
+        raise ValueError(
+            f"state.spins must be of shape (n_chains, {layout.n_nodes}), a spin for each node, got {state.spins.shape}"
+        )
+
+
+def _unless_lost(params: Boltzmann, spins: Array) -> Array:
+    """The spins, or nan where any parameter is not finite: a comparison with nan would draw a plausible -1."""
+    is_finite = jnp.isfinite(params.couplings).all() & jnp.isfinite(params.bias).all()
+    return spins * jnp.where(is_finite, 1.0, jnp.nan).astype(spins.dtype)

@@ -15,7 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aimc.noise import uniform
-from ebm.energies import units
+from ebm import layouts
+from ebm.energies import boltzmann, units
+from ebm.energies.boltzmann import Boltzmann, Graph
+from ebm.samplers import chromatic
 from ebm.samplers.gibbs import Chains
 
 # kernel(key, beta, x) moves every copy at its own beta, leaving exp(−E₀ − beta U) of each unchanged; the leading axes
@@ -151,3 +154,19 @@ def layered(params: Layered) -> tuple[Kernel, Energy]:
         return -jnp.sum(chains.hidden * params.hidden_logits(chains.visible), axis=-1)
 
     return kernel, energy
+
+
+def graph(structure: Graph, params: Boltzmann, layout: layouts.Layout | None = None) -> tuple[Kernel, Energy]:
+    """Kernel of one chromatic Gibbs sweep, and U, for a Boltzmann machine on a graph: copies follow exp(−β E(s)).
+
+    β multiplies couplings and biases alike, E₀ = 0: at β = 0 all spins are fair. Copies at all temperatures are the
+    chains of one sweep, each with its own β. Positions are spins in {−1, 1} of shape (n_betas, *ladders, n_nodes);
+    `layout` is `layouts.choose(structure)` unless given, which needs a graph on the host.
+    """
+    chosen = layouts.choose(structure) if layout is None else layout
+
+    def kernel(key: Key[Array, ""], beta: Float[Array, "*levels"], spins: Array) -> Array:
+        chains = chromatic.Chains(spins.reshape(-1, chosen.n_nodes))
+        return chromatic.step(key, chosen, params, chains, beta=beta.reshape(-1)).spins.reshape(spins.shape)
+
+    return kernel, lambda spins: boltzmann.energy(structure, params, spins)
