@@ -51,7 +51,7 @@ def pcd_step_counts(
     with bias sums, and Adam are digital, their operands passing through on-chip memory. All weights are written once
     a step: an upper bound, since a real programmer skips weights that move less than a level. With `neuron`
     "comparator" the sweeps are those of `sweep_counts`, while the gradient's probabilities still need a converter.
-    Raises ValueError when a size is below 1, or for another neuron.
+    Raises ValueError when a size is below 1, for another neuron, and as `sweep_counts` for comparators.
     """
     _check(n_visible, n_hidden, batch, chains, gibbs_steps, rows, cols)
     drawn = chains * gibbs_steps
@@ -81,9 +81,10 @@ def sweep_counts(
 
     "adc": outputs are converted and the digital side adds partial sums and bias, takes the sigmoid and compares it with
     a number of `random_bits` bits. "comparator": every unit is one decision, of noise that physics supplies: no
-    conversion, no random bits, no digital work; the partial sums of row tiles are added on the lines before it, so a
-    unit decides once, and its input is one bit a tile. Chains follow each other.
-    Raises ValueError when a size is below 1, or for another neuron.
+    conversion, no random bits, no digital work. It decides on one analog sum, so one array must hold all units: this
+    counts what `ebm.analog.program` can build. Chains follow each other.
+    Raises ValueError when a size is below 1, for another neuron, and for comparators on an array with fewer rows than
+    visible or fewer columns than hidden units.
     """
     _check(n_visible, n_hidden, rows=rows, cols=cols, chains=chains, random_bits=random_bits)
     if neuron not in NEURONS:
@@ -93,7 +94,12 @@ def sweep_counts(
     if neuron == "adc":
         drawn = Counts(digital_ops=ACTIVATION_OPS * units, random_bits=random_bits * units)
         return chains * (reads + drawn)
-    codes = ceil(n_visible / 8) * ceil(n_hidden / cols) + ceil(n_hidden / 8) * ceil(n_visible / rows)
+    for side, n, lines in (("rows", n_visible, rows), ("cols", n_hidden, cols)):
+        if n > lines:
+            raise ValueError(
+                f"neuron='comparator' decides on one analog sum, so {side} must hold all {n} inputs, got {lines}"
+            )
+    codes = ceil(n_visible / 8) + ceil(n_hidden / 8)
     decided = replace(reads, adc_samples=0, digital_ops=0, buffer_bytes=codes, comparator_decisions=units)
     return chains * decided
 

@@ -75,9 +75,12 @@ def test_the_worked_example_of_an_rbm_term_by_term():
 
 @pytest.mark.parametrize("chip", ["reram", "capacitor"])
 def test_comparators_take_the_converters_out_of_the_bill(chip):
-    n_tiles = tiles(784, 500, rows=256, cols=256)
+    """On one array that holds all 784 units, as comparators need."""
+    n_tiles = tiles(784, 500, rows=1024, cols=512)
     bills = [
-        sampling.on_crossbar(chip, sweep_counts(784, 500, neuron=neuron).as_dict(), tiles=n_tiles, draws=200)
+        sampling.on_crossbar(
+            chip, sweep_counts(784, 500, rows=1024, cols=512, neuron=neuron).as_dict(), tiles=n_tiles, draws=200
+        )
         for neuron in ("adc", "comparator")
     ]
     assert bills[0].items["adc_samples"] > 0

@@ -48,12 +48,25 @@ def test_tiles_change_conversions_and_sums_but_not_the_multiplications():
 
 
 def test_one_sweep_of_a_step_is_the_difference_of_two_steps_with_and_without_it():
-    for neuron in ("adc", "comparator"):
-        one, two = (pcd_step_counts(**MNIST | {"gibbs_steps": steps}, neuron=neuron) for steps in (1, 2))
-        sweep = sweep_counts(784, 500, chains=128, neuron=neuron).as_dict()
+    for neuron, array in (("adc", {}), ("comparator", {"rows": 784, "cols": 500})):
+        one, two = (pcd_step_counts(**MNIST | array | {"gibbs_steps": steps}, neuron=neuron) for steps in (1, 2))
+        sweep = sweep_counts(784, 500, chains=128, neuron=neuron, **array).as_dict()
         assert {name: two.as_dict()[name] - count for name, count in one.as_dict().items()} == sweep
     assert sweep["comparator_decisions"] == 128 * 1284
+    assert sweep["buffer_bytes"] == 128 * (98 + 63)  # one bit an input: 784 and 500 of them, in whole bytes
     assert sweep_counts(784, 500, random_bits=8).random_bits == 8 * 1284
+
+
+def test_comparators_are_not_counted_where_they_cannot_be_built():
+    """An array with fewer lines than inputs is what `analog.program` refuses too, by the same name."""
+    for array, said in (
+        ({}, "rows must hold all 784 inputs, got 256"),
+        ({"rows": 784}, "cols must hold all 500 .* 256"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            sweep_counts(784, 500, neuron="comparator", **array)
+        with pytest.raises(ValueError, match=said):
+            pcd_step_counts(**MNIST, neuron="comparator", **array)
 
 
 @pytest.mark.parametrize("name", ["nodes", "sweeps", "chains", "reads", "writes"])
