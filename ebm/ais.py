@@ -35,6 +35,8 @@ from ebm.energies.gaussian import GaussianRbm
 from ebm.likelihood import Layered
 
 TRUSTED_GAP_NATS = 1.0
+LEAST_EFFECTIVE_CHAINS = 5.0
+"""Fewer effective chains than this say little of the mean weight, and nothing of its error."""
 
 Rows = Float[Array, "n n_visible"] | Float[np.ndarray, "n n_visible"]
 
@@ -46,10 +48,10 @@ class Sandwich:
     quantity: str  # "log Z" or "mean log-likelihood"
     lower: float
     upper: float
-    lower_error: float  # standard error over the chains of this run
+    lower_error: float  # standard error over the chains of this run, infinite where it had fewer than two
     upper_error: float
     ess: float  # effective number of forward chains, (sum w)^2 / sum w^2
-    reverse_ess: float  # of the chains that came back, with the inverse weights
+    reverse_ess: float  # of the chains that came back, with the inverse weights; row by row, then summed over rows
     n_chains: int  # forward
     n_reverse_chains: int
     betas: tuple[float, ...] = field(repr=False)
@@ -61,8 +63,8 @@ class Sandwich:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the bounds are within 1 nat of each other."""
-        return abs(self.gap) <= TRUSTED_GAP_NATS
+        """Whether the bounds are within 1 nat of each other, each of at least 5 effective chains with an error."""
+        return self._objection is None
 
     @property
     def sentence(self) -> str:
@@ -72,9 +74,17 @@ class Sandwich:
             f"{len(self.betas)} betas, {self.n_chains} chains forward of which {self.ess:.0f} effective, "
             f"{self.n_reverse_chains} back)"
         )
-        if self.is_trusted:
-            return found
-        return f"{found}: do not trust it, the gap is beyond {TRUSTED_GAP_NATS:g} nat; take more betas"
+        return found if self._objection is None else f"{found}: do not trust it, {self._objection}"
+
+    @property
+    def _objection(self) -> str | None:
+        if not abs(self.gap) <= TRUSTED_GAP_NATS:
+            return f"the gap is beyond {TRUSTED_GAP_NATS:g} nat; take more betas"
+        few = min(self.ess, self.reverse_ess)
+        if not few >= LEAST_EFFECTIVE_CHAINS or not np.isfinite([self.lower_error, self.upper_error]).all():
+            least = f"{LEAST_EFFECTIVE_CHAINS:g} are needed each way"
+            return f"a bound is of {few:.1f} effective chains and {least}; take more betas, chains or rows"
+        return None
 
 
 class Run(NamedTuple):
@@ -208,16 +218,15 @@ def log_likelihood(
     log_z, upper_error, ess = _log_mean(up.log_z)
     minus_free_energy = likelihood.log_likelihood(params, x, log_z=0.0)
     by_row = -down.log_z.reshape(len(x), chains_per_row)
-    largest = by_row.max(axis=1)
-    log_inverse = largest + np.log(np.exp(by_row - largest[:, None]).mean(axis=1))
+    log_inverse, _, row_ess = (np.array(part) for part in zip(*map(_log_mean, by_row), strict=True))
     return Sandwich(
         quantity="mean log-likelihood",
         lower=float(np.mean(minus_free_energy + log_inverse)),
         upper=float(np.mean(minus_free_energy)) - log_z,
-        lower_error=float(np.std(log_inverse) / np.sqrt(len(x))),
+        lower_error=float(np.std(log_inverse, ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.inf,
         upper_error=upper_error,
         ess=ess,
-        reverse_ess=_log_mean(-down.log_z)[2],
+        reverse_ess=float(row_ess.sum()),
         n_chains=n_chains,
         n_reverse_chains=len(down.log_z),
         betas=tuple(map(float, betas)),
@@ -316,11 +325,11 @@ def _float64(total: _Sum) -> np.ndarray:
 
 
 def _log_mean(log_weights: np.ndarray) -> tuple[float, float, float]:
-    """log of the mean weight, its standard error to first order, and the effective number of weights."""
+    """log of the mean weight, its standard error to first order (infinite of one weight), and the effective number."""
     largest = log_weights.max()
     w = np.exp(log_weights - largest)
     n = len(w)
-    error = np.std(w) / (np.mean(w) * np.sqrt(n))
+    error = np.std(w, ddof=1) / (np.mean(w) * np.sqrt(n)) if n > 1 else np.inf
     return float(largest + np.log(w.mean())), float(error), float(w.sum() ** 2 / (w**2).sum())
 
 

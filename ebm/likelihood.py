@@ -57,17 +57,34 @@ def log_likelihood(params: Layered, x: Rows, log_z: float | None = None) -> Floa
     """log p(x) of every row, in nats, from the exact log Z (or from `log_z` where it is known already).
 
     Of real visible units it is the logarithm of a density, whose value depends on the unit of the data.
-    Raises ValueError when the enumerated layer has more than 22 units, or a row has not n_visible values.
+    Raises ValueError when the enumerated layer has more than 22 units, and as `check_rows`.
     """
     layers = _layers(params)
     n_visible, n_hidden = layers.coupling.shape
-    _check_width(x, n_visible)
+    check_rows(params, x)
     log_z = log_partition(params) if log_z is None else log_z
     chunk = max(1, CHUNK_VALUES // max(n_visible, n_hidden))
     parts = [
         _log_marginal(layers, np.asarray(x[start : start + chunk], np.float64)) for start in range(0, len(x), chunk)
     ]
     return np.concatenate([np.zeros(0), *parts]) - log_z
+
+
+def check_rows(params: Layered, x: Rows, name: str = "x") -> None:
+    """Raise ValueError unless these are states of the visible layer: n_visible values a row, and for an `Rbm` each of
+    them 0 or 1, for a `PottsRbm` one of a site 1 and the others 0, for a `GaussianRbm` finite."""
+    _check_width(x, params.n_visible, name)
+    values = np.asarray(x)
+    match params:
+        case Rbm():
+            _check_values((values == 0) | (values == 1), x, "bits, 0 or 1", "spins s become bits as (1 + s) / 2", name)
+        case PottsRbm():
+            sites = values.reshape(len(values), *params.visible_bias.shape)
+            is_one = ((sites == 0) | (sites == 1)).all(axis=-1) & (sites.sum(axis=-1) == 1)
+            is_good = np.repeat(is_one, sites.shape[-1], axis=1)
+            _check_values(is_good, x, "one-hot, one 1 and else 0 a site", "see ebm.potts.one_hot", name)
+        case GaussianRbm():
+            _check_values(np.isfinite(values), x, "finite", "leave out rows with missing values", name)
 
 
 def log_partition_independent(params: Layered) -> float:
@@ -103,10 +120,11 @@ def graph_log_likelihood(
     """log p(v) = log Z_v - log Z of rows of visible spins, Z_v being the sum over the hidden nodes with v clamped.
 
     Rows are in the order of `graph.visible`. Raises ValueError when there are more than 22 nodes (22 hidden nodes,
-    where `log_z` is known already), or a row has not n_visible values.
+    where `log_z` is known already), or a row has not n_visible values of -1 or 1.
     """
     visible, hidden = np.asarray(graph.visible), np.asarray(graph.hidden)
     _check_width(x, len(visible))
+    _check_values(np.abs(np.asarray(x)) == 1, x, "spins, -1 or 1", "bits b become spins as 2 b - 1")
     if len(hidden) > MAX_ENUMERATED_UNITS:
         raise ValueError(
             f"the exact likelihood needs at most {MAX_ENUMERATED_UNITS} hidden nodes, got {len(hidden)}; take fewer"
@@ -204,6 +222,15 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def _check_width(x: Rows, n_visible: int) -> None:
+def _check_values(is_allowed: np.ndarray, x: Rows, allowed: str, advice: str, name: str = "x") -> None:
+    if not is_allowed.all():
+        row, unit = np.argwhere(~is_allowed)[0]
+        found = f"{np.asarray(x)[row, unit]:g} in row {row}, unit {unit}"
+        raise ValueError(f"{name} must be {allowed}, got {found}; {advice}")
+
+
+def _check_width(x: Rows, n_visible: int, name: str = "x") -> None:
     if x.ndim != 2 or x.shape[1] != n_visible:
-        raise ValueError(f"x must be rows of the {n_visible} visible units of the model, got shape {tuple(x.shape)}")
+        raise ValueError(
+            f"{name} must be rows of the {n_visible} visible units of the model, got shape {tuple(x.shape)}"
+        )

@@ -10,7 +10,11 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebm.rules import Contrastive, Rule
+from ebm.energies.gaussian import GaussianRbm
+from ebm.energies.potts import PottsRbm
+from ebm.energies.rbm import Rbm
+from ebm.likelihood import check_rows
+from ebm.rules import Contrastive, Normalised, Rule
 
 GAP_LIMIT = 1e6  # nats; a model whose data and samples are so far apart in energy has run away, finite or not
 AXIS = "rows"  # name of the one mesh axis
@@ -94,7 +98,8 @@ def fit(
     and the order of the data are the same for any number of them, bit for bit; sums over rows round differently, so
     states agree to rounding until a unit falls at its threshold.
 
-    Raises ValueError for sizes that cannot work, Diverged when a parameter stops being finite or the gap leaves
+    Raises ValueError for sizes that cannot work and for rows that are no states of a layered model's visible units
+    (`likelihood.check_rows`), Diverged when a parameter stops being finite or the gap leaves
     +-1e6 nats.
     """
     _check(data, params, rule, steps=steps, batch=batch, chunk=chunk, n_devices=len(devices or (None,)))
@@ -187,11 +192,9 @@ def _check(data: Any, params: Any, rule: Rule, *, steps: int, batch: int, chunk:
             raise ValueError(f"{name} must be at least 1, got {size}")
     if batch > len(data):
         raise ValueError(f"batch must be at most the number of training rows, {len(data)}, got {batch}")
-    n_visible = getattr(params, "n_visible", None)
-    if n_visible is not None and data.shape[1:] != (n_visible,):
-        raise ValueError(
-            f"rows of data need a unit for each of the {n_visible} visible units of the model, got {data.shape[1]}"
-        )
+    model = params.params if isinstance(params, Normalised) else params
+    if isinstance(model, Rbm | PottsRbm | GaussianRbm):
+        check_rows(model, data, name="data")
     chains = getattr(rule, "chains", 0)
     if not getattr(rule, "persistent", True) and chains != batch:
         raise ValueError(f"chains must equal batch ({batch}) when they start at the data, got {chains}")

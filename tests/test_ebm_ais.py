@@ -1,5 +1,7 @@
 """Annealed importance sampling against enumerated partition functions, and what each direction bounds."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,6 +159,30 @@ def test_too_few_betas_are_not_trusted(digits):
     assert found.lower < ebm.log_likelihood(params, rows[:50]).mean() < found.upper
     assert found.sentence.endswith("do not trust it, the gap is beyond 1 nat; take more betas")
     assert (found.n_chains, found.n_reverse_chains, found.betas) == (20, 100, (0.0, 0.25, 0.5, 0.75, 1.0))
+
+
+def test_one_chain_has_no_error_and_few_effective_chains_no_trust():
+    """One weight says nothing of its error; and a weight of a row says nothing of another row's."""
+    params, mean = LAYERED["bernoulli"]
+    rows = np.eye(5, dtype=np.float32)
+    few = {"betas": ais.linear_betas(101), "base": params.independent(jnp.array(mean))}
+    alone = ais.log_likelihood(KEY, params, rows[:1], n_chains=1, **few)
+    assert (alone.lower_error, alone.upper_error) == (np.inf, np.inf)
+    assert not alone.is_trusted
+    enough = ais.log_likelihood(KEY, params, rows, n_chains=20, chains_per_row=4, **few)
+    assert abs(enough.gap) < 1
+    assert enough.is_trusted
+    for change in ({"ess": 4.9}, {"reverse_ess": 4.9}, {"upper_error": np.inf}):
+        spoilt = replace(enough, **change)
+        assert not spoilt.is_trusted
+        assert "effective chains and 5 are needed each way; take more betas, chains or rows" in spoilt.sentence
+    # By the definition, row by row; all 20 weights in one sum would be another number.
+    down = ais.reverse(jax.random.split(KEY)[1], params, few["betas"], np.repeat(rows, 4, axis=0), few["base"])
+    w = np.exp(-down.log_z.reshape(5, 4))
+    assert enough.reverse_ess == pytest.approx((w.sum(1) ** 2 / (w**2).sum(1)).sum(), rel=1e-9)
+    up = ais.forward(jax.random.split(KEY)[0], params, few["betas"], 20, few["base"]).log_z
+    w = np.exp(up - up.max())
+    assert enough.upper_error == pytest.approx(np.sqrt(np.sum((w - w.mean()) ** 2) / 19 / 20) / w.mean(), rel=1e-9)
 
 
 @pytest.mark.slow

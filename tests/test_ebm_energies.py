@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import optax
 import pytest
 from ebm_oracle import (
     bits,
@@ -406,3 +407,26 @@ def test_modules_that_are_no_pure_energy_are_refused():
         neural.Mlp(3, confinement=-1.0, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="channels must name at least 1 layer, got none; use Mlp"):
         neural.Conv((4, 4, 1), (), rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda x: 2 * x - 1, lambda x: x * np.nan, lambda x: 0.5 * x], ids=["+-1", "nan", "1/2"]
+)
+def test_rows_of_another_kind_are_refused_and_not_given_a_likelihood(spoil):
+    """0/1 taken for +-1 is the commonest mistake with these models; every kind of row is told by its values."""
+    v = bits(BERNOULLI.n_visible)
+    states = potts.one_hot(jnp.zeros((2, 3), int), 3)
+    two_in_a_site = np.asarray(states).copy()
+    two_in_a_site[1, 1] = 1
+    for params, rows, words in (
+        (BERNOULLI, spoil(v), "x must be bits, 0 or 1, got .* become bits as"),
+        (POTTS, spoil(np.asarray(states)), "x must be one-hot, one 1 and else 0 a site, got .*one_hot"),
+        (POTTS, two_in_a_site, "x must be one-hot.* in row 1, unit 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            ebm.log_likelihood(params, rows)
+        data = jnp.asarray(rows, jnp.float32)
+        with pytest.raises(ValueError, match=words.replace("x must", "data must")):
+            ebm.fit(jax.random.key(0), params, data, optimizer=optax.sgd(0.1), steps=1, batch=2)
+    with pytest.raises(ValueError, match=r"x must be spins, -1 or 1, got .* become spins as 2 b - 1"):
+        ebm.graph_log_likelihood(GRAPH, MACHINE, np.abs(spoil(bits(len(GRAPH.visible)))) * 0.5)

@@ -226,7 +226,7 @@ def test_sizes_that_cannot_work_are_refused_before_training(options, message):
     defaults = {"optimizer": optax.sgd(0.1), "steps": 1, "batch": 14}
     with pytest.raises(ValueError, match=message):
         ebm.fit(jax.random.key(0), rbm.init(jax.random.key(0), 9, 2), bars_and_stripes(), **defaults | options)
-    with pytest.raises(ValueError, match="a unit for each of the 8 visible units of the model, got 9"):
+    with pytest.raises(ValueError, match="data must be rows of the 8 visible units of the model, got shape"):
         ebm.fit(jax.random.key(0), rbm.init(jax.random.key(0), 8, 2), bars_and_stripes(), **defaults)
 
 
