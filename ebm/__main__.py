@@ -155,17 +155,26 @@ def evaluate(
     for name in ("test", "validation", "train"):
         if f"n_{name}" not in result:
             continue
-        value = f"{result[f'{name}_log_likelihood']:.3f} ± {result[f'{name}_standard_error']:.3f}"
+        n = result.get(f"{name}_rows_used") or result[f"n_{name}"]
         if f"{name}_lower" in result:
-            value += f", from {result[f'{name}_lower']:.3f} to {result[f'{name}_upper']:.3f}"
-        table.add_row(name, str(result[f"n_{name}"]), value)
+            for side, what in (("lower", "at least "), ("upper", "at most ")):
+                table.add_row(name, str(n), f"{what}{_with_error(result, f'{name}_{side}', f'{name}_{side}_error')}")
+        else:
+            value = _with_error(result, f"{name}_log_likelihood", f"{name}_standard_error")
+            table.add_row(name, str(n), value)
+        if f"{name}_own_lower" in result:
+            own = _with_error(result, f"{name}_own_lower", f"{name}_own_error")
+            rise = result[f"{name}_own_rise"]
+            risen = "" if rise is None else f", {rise:+.3f} over half of the chains"
+            table.add_row(name, str(n), f"the chip's own law: at least {own}{risen}")
     console = Console()
     console.print(table)
-    print(f"method: {result['method']}; ± is the standard error over rows")
+    is_bounded = any(f"{name}_lower" in result for name in ("test", "validation", "train"))
+    print(f"method: {result['method']}; ± is the standard error over {'chains' if is_bounded else 'rows'}")
     if "log_partition" in result:
         print(f"exact log Z {result['log_partition']:.4f}")
     if not result["is_trusted"]:
-        print("DO NOT TRUST these likelihoods: the bounds are more than 1 nat apart; take more --ais-betas")
+        print(f"DO NOT TRUST these likelihoods: {result.get('distrust')}")
     for name in ("test", "validation", "train"):
         if f"{name}_verdict" in result:
             print(f"{name}: {result[f'{name}_verdict']}")
@@ -449,6 +458,12 @@ def _joules(bill: Any) -> str:
         return "-"
     low, median, high = bill.joules
     return f"{median:.2e}\n{low:.1e} to {high:.1e}"
+
+
+def _with_error(result: dict[str, Any], name: str, error: str) -> str:
+    if result[name] is None:
+        return "nan"
+    return f"{result[name]:.3f} ± {'inf' if result[error] is None else format(result[error], '.3f')}"
 
 
 def _trust_table(result: dict[str, Any]) -> Any:

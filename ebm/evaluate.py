@@ -1,7 +1,9 @@
 """How far to trust a model: its likelihood with the method behind it, and what its samples show, with their floors.
 
-The likelihood is that of a Boltzmann machine. For a chip it is the one nearest to what the chip does: weights as they
-were written, at the temperature that the chip's own samples have. Two-sample numbers are of the chip's own samples.
+The likelihood is that of a Boltzmann machine, of the weights as they were written. A chip whose reads are those weights
+and nothing else is that machine. Any other has a law of its own: beside the Boltzmann machine nearest to it, at the
+temperature that its samples have, its own likelihood is estimated from below (`ebm.chip_law`). Two-sample numbers are
+of the chip's own samples.
 """
 
 import json
@@ -15,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebm import ais, analog, checkpoint, diagnostics, hardware, run
+from ebm import ais, analog, checkpoint, chip_law, diagnostics, hardware, run
 from ebm.energies.rbm import Rbm
 from ebm.hardware import Hardware
 from ebm.likelihood import MAX_ENUMERATED_UNITS, log_likelihood, log_partition
@@ -24,6 +26,11 @@ from ebm.samplers import gibbs
 EVALUATION_FILE = "evaluation.json"
 EXACT = "exact, by enumeration of the smaller layer"
 BOUNDED = "between annealed importance sampling (upper) and its reverse from the rows (lower)"
+AS_WRITTEN = "of the weights as written, which reads of this chip return"
+AT_FITTED_BETA = "of the written weights at the fitted β"
+OWN = "the chip's own law, from below, by its own reads"
+NOT_AVAILABLE = "not available"
+NEAREST_ONLY = "they are of the Boltzmann machine nearest to the chip, which has another law: see that of its own"
 MAX_ANNEALED_ROWS = 1000  # of a part, the first ones: rows are in random order
 MAX_TWO_SAMPLE_ROWS = 1000  # of each set: the comparisons cost the square of it
 
@@ -54,8 +61,9 @@ def likelihood(
 ) -> dict[str, Any]:
     """Mean log-likelihood of the rows of each part in nats: exact where a layer is small enough, else bounds.
 
-    Bounds come from annealing forward (upper) and back from the rows (lower); `base_mean`, the mean of the training
-    rows, is where annealing starts. Key is consumed by the annealing.
+    Bounds come from annealing forward (upper) and back from the rows (lower), of the first 1,000 rows, `_rows_used`;
+    each has a standard error over its chains. `base_mean`, the mean of the training rows, is where annealing starts.
+    Key is consumed by the annealing.
     """
     found: dict[str, Any] = {}
     if _smaller_layer(params) <= MAX_ENUMERATED_UNITS:
@@ -63,8 +71,9 @@ def likelihood(
         for name, rows in parts.items():
             values = log_likelihood(params, rows, log_z)
             found[f"{name}_log_likelihood"] = float(values.mean())
-            found[f"{name}_standard_error"] = float(values.std(ddof=1) / math.sqrt(len(rows)))
-        return found | {"method": EXACT, "is_trusted": True, "log_partition": log_z}
+            found[f"{name}_standard_error"] = _standard_error(values)
+            found[f"{name}_rows_used"] = len(rows)
+        return found | {"method": EXACT, "is_trusted": True, "distrust": None, "log_partition": log_z}
     base = params.independent(jnp.asarray(base_mean, jnp.float32))
     betas = ais.linear_betas(effort.ais_betas)
     is_trusted = True
@@ -74,15 +83,25 @@ def likelihood(
         values = log_likelihood(params, rows, 0.0)
         found |= {
             f"{name}_log_likelihood": 0.5 * (bounds.lower + bounds.upper),
-            f"{name}_standard_error": float(values.std(ddof=1) / math.sqrt(len(rows))),
+            f"{name}_standard_error": _standard_error(values),
+            f"{name}_rows_used": len(rows),
             f"{name}_lower": bounds.lower,
+            f"{name}_lower_error": _finite(bounds.lower_error),
             f"{name}_upper": bounds.upper,
+            f"{name}_upper_error": _finite(bounds.upper_error),
             f"{name}_gap": bounds.gap,
             f"{name}_effective_chains": bounds.ess,
             f"{name}_verdict": bounds.sentence,
         }
         is_trusted &= bounds.is_trusted
-    return found | {"method": BOUNDED, "is_trusted": is_trusted}
+    distrust = None if is_trusted else "bounds are too far apart or of too few chains; take more --ais-betas"
+    return found | {"method": BOUNDED, "is_trusted": is_trusted, "distrust": distrust}
+
+
+def no_likelihood(parts: dict[str, Any], why: str) -> dict[str, Any]:
+    """What `likelihood` says where there is no Boltzmann machine to ask: nothing, and why."""
+    empty = {f"{name}_{what}": None for name in parts for what in ("log_likelihood", "standard_error")}
+    return empty | {"method": f"{NOT_AVAILABLE}: {why}", "is_trusted": False, "distrust": why}
 
 
 def sample(key: Key[Array, ""], machine: gibbs.Machine, energy_of: Any, effort: Effort = EFFORT) -> Sampled:
@@ -157,9 +176,46 @@ def duplicates(train_rows: Any, samples: Any) -> dict[str, float]:
 def chip_likelihood(params: Any, beta: float) -> Any:
     """The Boltzmann machine nearest to a chip: written weights at the temperature that its samples have.
 
-    Bernoulli and Potts models are linear in their parameters; a Gaussian one has its sigma and hidden bias changed.
+    For models of bits alone: other visible units of a chip are drawn digitally, at a temperature of 1.
     """
     return params.tempered(beta)
+
+
+def likelihood_of_chip(
+    key: Key[Array, ""],
+    chip: analog.Chip,
+    parts: dict[str, Any],
+    base_mean: Any,
+    last: gibbs.Chains,
+    beta: float | None,
+    effort: Effort = EFFORT,
+) -> dict[str, Any]:
+    """`likelihood` of the Boltzmann machine that is this chip, else of the one nearest to it, and the chip's own.
+
+    A chip that `chip_law.is_still` is the machine of its written weights, at β = 1. Any other only resembles one: noise
+    of both layers of bits is a temperature to some degree, and `beta` is the fitted one; real units and symbols are
+    drawn digitally from what was read, at no other temperature, and nothing is reported. `last`: states of the chip's
+    stationary chains, which go on for the `_own_` numbers. Key is consumed: reads, sweeps, annealing.
+    """
+    still_key, own_key, likelihood_key = jax.random.split(key, 3)
+    weights = hardware.written_params(chip)
+    if chip_law.is_still(still_key, chip, last):
+        found = likelihood(likelihood_key, weights, parts, base_mean, effort)
+        return found | {"method": f"{found['method']}, {AS_WRITTEN}"}
+    if not isinstance(weights, Rbm):
+        found = no_likelihood(parts, "noise is no temperature of units that are not bits")
+    elif beta is None or not beta > 0:
+        found = no_likelihood(parts, f"the samples have no temperature, their β is {beta}")
+    else:
+        found = likelihood(likelihood_key, chip_likelihood(weights, beta), parts, base_mean, effort)
+        found |= {"method": f"{found['method']}, {AT_FITTED_BETA}", "is_trusted": False, "distrust": NEAREST_ONLY}
+    for (name, rows), part_key in zip(parts.items(), jax.random.split(own_key, len(parts)), strict=True):
+        own = chip_law.log_likelihood(part_key, chip, np.asarray(rows)[:MAX_ANNEALED_ROWS], last, effort.sweeps)
+        numbers = (_finite(own.lower), _finite(own.error), _finite(own.rise))
+        found |= {
+            f"{name}_own_{what}": number for what, number in zip(("lower", "error", "rise"), numbers, strict=True)
+        }
+    return found | {"own_method": OWN}
 
 
 def report(
@@ -188,13 +244,14 @@ def report(
         written = hardware.written_params(machine)
         sampled = sample(sample_key, machine, written, effort)
         found = chain_report(sampled, written, kind)
-        nearest = written
+        found |= two_samples(compare_key, next(iter(parts.values())), sampled.last.visible, kind)
         if isinstance(machine, analog.Chip):
             found["beta_eff_intended"] = _finite(effective_beta(sampled.last, params, kind).value)
-            if found["beta_eff"] is not None and found["beta_eff"] > 0:
-                nearest = chip_likelihood(written, found["beta_eff"])
-        found |= two_samples(compare_key, next(iter(parts.values())), sampled.last.visible, kind)
-        found |= likelihood(likelihood_key, nearest, parts, base_mean, effort)
+            found |= likelihood_of_chip(
+                likelihood_key, machine, parts, base_mean, sampled.last, found["beta_eff"], effort
+            )
+        else:
+            found |= likelihood(likelihood_key, written, parts, base_mean, effort)
         reports.append(found)
     if chosen.array is None:
         return reports[0]
@@ -289,16 +346,18 @@ def _recorded(burn_key: Any, sweep_key: Any, machine: Any, energy_of: Any, chain
 
 
 def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean over chips of every number, and its standard deviation over chips under the name with _std."""
+    """The mean over chips of every number, and its standard deviation over chips under the name with _std; words are
+    those of the worst chip. A number that one of them does not have is null."""
     found: dict[str, Any] = {}
-    for name, first in reports[0].items():
-        values = [report[name] for report in reports]
-        if isinstance(first, dict):
-            found[name] = _mean(values)
-        elif isinstance(first, bool):
+    worst = max(reports, key=_badness)
+    names = dict.fromkeys(name for report in reports for name in report)
+    for name in names:
+        values = [report.get(name) for report in reports]
+        first = values[0]
+        if name == "is_trusted":
             found[name] = all(values)
-        elif isinstance(first, str):
-            found[name] = first
+        elif any(isinstance(value, str) for value in values):
+            found[name] = worst.get(name)
         elif all(value is not None for value in values):
             found[name] = type(first)(np.mean(values))
             if isinstance(first, float) and len(values) > 1:
@@ -306,6 +365,16 @@ def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
         else:
             found[name] = None
     return found
+
+
+def _badness(report: dict[str, Any]) -> tuple[bool, bool, float]:
+    """Not available is worse than not trusted, and of two alike the one whose bounds are farther apart."""
+    gaps = [abs(value) for name, value in report.items() if name.endswith("_gap")]
+    return str(report["method"]).startswith(NOT_AVAILABLE), not report["is_trusted"], max(gaps, default=0.0)
+
+
+def _standard_error(values: np.ndarray) -> float | None:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _finite(value: float) -> float | None:

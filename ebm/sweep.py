@@ -76,7 +76,8 @@ def noise_sweep(
 
     Noise is a cell's standard deviation in units of its largest conductance; bits include the sign. The likelihood is
     the exact one, on `rows`, of the Boltzmann machine nearest to the chip: weights as written, at the temperature of
-    the chip's samples. `what` names model and data in the store's identity.
+    the chip's samples, which is not the law of the chip itself unless its errors stand still (no read noise, 24-bit
+    converters, digital neurons: then at temperature 1). `what` names model and data in the store's identity.
     Raises ValueError for levels, bits or counts that cannot exist, and where `store` belongs to another sweep.
     """
     for name, values in (("read_noise", read_noise), ("write_noise", write_noise)):
@@ -112,6 +113,9 @@ def noise_sweep(
         def machine(program_key: Key[Array, ""], asked: Any) -> analog.Chip:
             return analog.program(program_key, hardware.rounded(asked, weight_bits), spec, chosen)
 
+        # Without noise and rounding the chip is a Boltzmann machine at its own temperature, and a fitted one would only
+        # add its error. (Sums beyond adc_range, which clip, are not looked for.)
+        is_still = (read_noise == 0) & (adc_bits >= WIDE_BITS) & (chosen.kind == "adc") & (chosen.random_bits is None)
         train_key, chip_key, sample_key = jax.random.split(key, 3)
         rule = rules.Contrastive(chains=training.chains, gibbs_steps=training.gibbs_steps, machine=machine)
         state = train.init(train_key, params, data, rule=rule, optimizer=optimizer)
@@ -120,7 +124,7 @@ def noise_sweep(
         )
         found = {}
         for arm, learnt in zip(ARMS, (params, state.params), strict=True):
-            measured = _measure(sample_key, machine(chip_key, learnt), rows, sampling)
+            measured = _measure(sample_key, machine(chip_key, learnt), rows, sampling, is_still)
             found |= {f"{arm}_{name}": value for name, value in zip(METRICS, measured, strict=True)}
         return found
 
@@ -150,7 +154,9 @@ def noise_sweep(
     )
 
 
-def _measure(key: Key[Array, ""], chip: analog.Chip, rows: Rows, sampling: Sampling) -> tuple[Array, ...]:
+def _measure(
+    key: Key[Array, ""], chip: analog.Chip, rows: Rows, sampling: Sampling, is_still: Array
+) -> tuple[Array, ...]:
     """The metrics of one chip; what is not sampling is worked out on the host, in float64."""
     written = hardware.written_params(chip)
     start_key, burn_key, sweep_key = jax.random.split(key, 3)
@@ -166,14 +172,15 @@ def _measure(key: Key[Array, ""], chip: analog.Chip, rows: Rows, sampling: Sampl
 
     def on_host(*arrays: Any) -> tuple[np.ndarray, ...]:
         # NumPy only: a computation of JAX inside a callback may wait for the one that called it.
-        units, fields, series, *leaves = (np.asarray(array) for array in arrays)
+        units, fields, series, still, *leaves = (np.asarray(array) for array in arrays)
         beta = diagnostics.beta_eff(units, fields).value
         tau = diagnostics.tau_int(series.T)
         value = np.nan
-        if np.isfinite(beta) and beta > 0:
-            scaled: list[Any] = [beta * leaf.astype(np.float64) for leaf in leaves]
+        taken = 1.0 if still else beta
+        if np.isfinite(taken) and taken > 0:
+            scaled: list[Any] = [taken * leaf.astype(np.float64) for leaf in leaves]
             value = log_likelihood(Rbm(*scaled), rows).mean()
         return tuple(np.asarray(number, np.float32) for number in (value, beta, tau.value, tau.at_least))
 
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    return jax.pure_callback(on_host, (scalar,) * len(METRICS), units, fields, series, *written)
+    return jax.pure_callback(on_host, (scalar,) * len(METRICS), units, fields, series, jnp.asarray(is_still), *written)
