@@ -294,8 +294,9 @@ def law() -> tuple[str, list]:
             state = train.fit(jax.random.key(1), params, rows, rule=rule, optimizer=optimizer, steps=LOOP_STEPS)
             row: dict[str, Any] = {"axis": axis, "level": level}
             for arm, learnt in zip(study.ARMS, (params, state.params), strict=True):
-                own = np.log(exact.stationary(exact.sweep_matrix(*_probabilities(learnt, chip))))
-                row[f"{arm}_own"] = float(p @ own)
+                own = exact.stationary(exact.sweep_matrix(*_probabilities(learnt, chip)))
+                row[f"{arm}_own"] = float(p @ np.log(own))
+                row[f"{arm}_distance"], row[f"{arm}_floor"] = _distance(learnt, chip, own)
                 row[f"{arm}_nearest"] = chip_likelihood(jax.random.key(0), learnt, states, chip, LAW_EFFORT, p)
             found.append(row)
     return law_table(found), found
@@ -309,6 +310,16 @@ def law_table(found: list) -> str:
     ]  # fmt: skip
     header = ("error", "level", "trained ideally: own law, nats", "nearest", "in the loop: own law", "nearest")
     return table(header, rows)
+
+
+def _distance(params: Rbm, chosen: Hardware, own: np.ndarray) -> tuple[float, float]:
+    """Total variation between a law and 20,000 states sampled on the chip, and what chance alone gives."""
+    _, chains = _on_chip(jax.random.key(1), params, chosen, LAW_EFFORT)
+    numbers = np.asarray(chains.visible, np.int64) @ (1 << np.arange(params.n_visible))
+    n, law = len(numbers), own / own.sum()
+    drawn = np.random.default_rng(0).multinomial(n, law, size=20) / n
+    floor = np.mean([exact.total_variation(one, law) for one in drawn])
+    return exact.total_variation(np.bincount(numbers, minlength=len(law)) / n, law), float(floor)
 
 
 def _entropy(p: np.ndarray) -> float:

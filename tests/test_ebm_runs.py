@@ -68,6 +68,15 @@ def test_the_table_of_own_laws_holds_the_numbers_of_the_run():
         assert max(row[f"{arm}_own"] for arm in ARMS) < data("law")[0]["truth"]  # no law beats the data's own
 
 
+def test_the_own_laws_are_what_the_simulated_chips_sample():
+    """Distances of 20,000 states vary by about 0.0025 by chance; and the page gives their ranges."""
+    pairs = [(row[f"{arm}_distance"], row[f"{arm}_floor"]) for row in data("law")[1:] for arm in ARMS]
+    assert all(abs(distance - floor) < 4 * 0.0028 for distance, floor in pairs)
+    found, chance = zip(*pairs, strict=True)
+    ranges = f"{min(found):.3f} to {max(found):.3f}, of chance alone {min(chance):.3f} to {max(chance):.3f}"
+    assert f"total variation {ranges}" in page(), ranges
+
+
 def test_the_table_of_scaling_holds_the_numbers_of_the_run():
     for axis in ("hidden", "rows"):
         points = [row for row in data("scaling") if row["axis"] == axis]
