@@ -88,7 +88,7 @@ def solve(
     start_key, flip_key = jax.random.split(key)
     own_chip_key, read_key = (jax.random.fold_in(flip_key, 2**32 - i) for i in (1, 2))
     chip_key = own_chip_key if chip_key is None else chip_key
-    engine, dynamic = paired(by_size(problem) if engine is None else engine, dynamic, problem)
+    engine = paired(by_size(problem) if engine is None else engine, dynamic, problem)
     if isinstance(engine, OwnLoop):
         engine.check(dynamic, level)
     tables, setup = engine.prepare(jax.random.fold_in(chip_key, 0), problem), dynamic.init(problem)

@@ -1,6 +1,7 @@
 """Winner-take-all on bit slices: its law against an integral of the definition, its state against plain counting."""
 
 import math
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +11,15 @@ from scipy.integrate import quad
 from scipy.stats import chi2, norm
 
 from hnn_sat import Schedule, from_clauses, model, random_ksat, solve, violated_clauses
-from hnn_sat import state as replicas_of
 from hnn_sat.dynamics import DYNAMICS, WalkSAT
-from hnn_sat.dynamics.base import unpack
 from hnn_sat.engines import BitPlanes, BitSliced
-from hnn_sat.engines.sliced_winner import ByWorth, SlicedGains, paired, transpose
+from hnn_sat.engines.bit_sliced import counter_values, slice_replicas, unslice
+from hnn_sat.engines.sliced_winner import SlicedWinner, count_rows, largest_noise, nth_member, paired, worth_planes
+from hnn_sat.levels import Constant, Linear
 from hnn_sat.problem import original_clauses
 
 MIXED = [[1], [-1, 2], [2, -3], [3, -4, 5], [1, -2, 4, -6], [-1, -2, 3, 4, 5], [6, -5], [-6, -3, 1], [5, 6], [-5, 1, 4]]
 START = (True, False, False, True, False, True)
-ADVANCE = jax.jit(replicas_of.advance)
 
 
 def worths(clauses, x, v):
@@ -47,16 +47,16 @@ def winner_law(worth, sigma, source):
     return {v: quad(integrand, *ends, args=(v,), limit=400)[0] for v in worth}
 
 
-def one_step(problem, rule, xs, level):
-    """Which variables change, and the state after it."""
-    engine, dynamic = paired(BitSliced(by_worth=True), DYNAMICS[rule], problem)
-    assert isinstance(engine, SlicedGains)
+def one_step(problem, rule, xs, level, seed=3):
+    """Which variables change in one iteration, and the state after it."""
+    engine = paired(BitSliced(), DYNAMICS[rule], problem)
+    assert isinstance(engine, SlicedWinner)
     tables = engine.prepare(jax.random.key(0), problem)
-    state = replicas_of.start(engine, tables, jnp.asarray(xs))
-    draw = jax.tree.map(lambda leaf: leaf[0], dynamic.draw(jax.random.key(3), (1, len(xs)), problem.n_variables))
-    moved = ADVANCE(engine, dynamic, tables, (), draw, jax.random.key(0), jnp.float32(level), jnp.int32(0), state)
-    after = np.asarray(jax.vmap(lambda words: unpack(words, problem.n_variables))(moved.x))
-    return after != np.asarray(xs), moved
+    state = engine.begin(jax.random.key(seed), tables, jnp.asarray(xs))
+    moved, reached = engine.run(state, tables, Constant(jnp.float32(level)), 0, 1, "all")
+    assert reached == 1
+    x = jnp.moveaxis(moved.replicas.x, 1, 0).reshape(problem.n_variables, -1)
+    return np.asarray(unslice(x, len(xs))) != np.asarray(xs), moved
 
 
 @pytest.mark.parametrize("rule", ["mnsat", "gnsat-n", "gnsat-u"])
@@ -64,8 +64,12 @@ def one_step(problem, rule, xs, level):
 def test_one_noise_for_each_worth_gives_the_law_of_one_for_each_variable(rule, sigma):
     """Chi-square at the 1e-4 level over 50,000 replicas; nine laws, so a false alarm comes once in 1,000 versions."""
     n_runs = 50_000
-    changed, _ = one_step(from_clauses(MIXED), rule, np.tile(START, (n_runs, 1)), sigma)
+    changed, moved = one_step(from_clauses(MIXED), rule, np.tile(START, (n_runs, 1)), sigma)
     assert (changed.sum(axis=1) == 1).all()
+    assert moved.n_flips.tolist() == [1] * n_runs
+    assert int(moved.replicas.n_flips.sum()) == n_runs  # those that fill the last word rest
+    one, two = np.split(changed[: 2 * 32 * moved.replicas.x.shape[2]].argmax(axis=1), 2)
+    assert sigma == 0 or (one != two).any()  # blocks of replicas have noise of their own
     both = {v: worths(MIXED, START, v) for v in range(1, 7)}
     worth = {v: make if rule == "mnsat" else make - break_ for v, (make, break_) in both.items()}
     assert len(set(worth.values())) < 6  # some are equal
@@ -85,32 +89,52 @@ def mixed_formula(n=40):
     return from_clauses(clauses, n_variables=n)
 
 
-@pytest.mark.parametrize("rule", ["mnsat", "gnsat-n"])
-@pytest.mark.parametrize("kind", ["3-SAT", "mixed"])
-def test_worths_and_energies_stay_those_of_plain_counting(rule, kind):
-    """37 replicas fill no word; 40 variables take two. Every variable of every replica, before and after a flip."""
+@pytest.mark.parametrize(("kind", "rule"), [("3-SAT", "gnsat-n"), ("mixed", "mnsat")])
+def test_worths_and_energies_are_those_of_plain_counting(rule, kind):
+    """37 replicas fill no word. Every variable of every replica, and the energy after a flip."""
     problem = random_ksat(jax.random.key(1), 40, 4.0) if kind == "3-SAT" else mixed_formula()
     clauses, xs = original_clauses(problem), np.random.default_rng(5).random((37, 40)) < 0.5
     changed, moved = one_step(problem, rule, xs, 0.8)
-    bound = max(sum(v in map(abs, clause) for clause in clauses) for v in range(1, 41))
-    planes = [[np.asarray(words) for words in plane] for plane in moved.engine.worth]
-    for r, x in enumerate((xs ^ changed).tolist()):
+    assert (changed.sum(axis=1) == 1).all()
+    engine = paired(BitSliced(), DYNAMICS[rule], problem)
+    tables = engine.prepare(jax.random.key(0), problem)
+    planes, added = jax.jit(worth_planes, static_argnums=1)(tables, engine.worth, slice_replicas(jnp.asarray(xs)))
+    read = np.asarray(counter_values(planes, len(xs))) - int(added)
+    for r, x in enumerate(xs.tolist()):
         both = [worths(clauses, x, v) for v in range(1, 41)]
-        for v, (make, break_) in enumerate(both):
-            read = sum(int(plane[v // 32][r] >> (v % 32) & 1) << j for j, plane in enumerate(planes))
-            assert read == (make if rule == "mnsat" else make - break_ + bound)
-        assert int(moved.n_violated[r]) == len(violated_clauses(problem, model(problem, np.array(x))))
+        assert read[r].tolist() == [make if rule == "mnsat" else make - break_ for make, break_ in both]
+        after = model(problem, np.array(x) ^ changed[r])
+        assert int(moved.replicas.n_violated[0, r % 32, r // 32]) == len(violated_clauses(problem, after))
+
+
+@pytest.mark.parametrize("source", ["normal", "uniform"])
+@pytest.mark.parametrize("count", [1, 7, 200])
+def test_the_largest_of_equal_noises_is_its_quantile(source, count):
+    """Against float64 quantiles: 0.002, where single precision and 24 bits of u allow it."""
+    word = np.linspace(0, 2**32 - 2**20, 4001).astype(np.uint32)
+    tail = -np.expm1(np.log1p(-((word >> 8) + 0.5) / 2**24) / count)
+    exact = np.minimum(norm.isf(tail), 5.3) if source == "normal" else math.sqrt(3.0) * (1 - 2 * tail)
+    got = np.asarray(largest_noise(jnp.asarray(word), jnp.full(word.shape, float(count)), source))
+    np.testing.assert_allclose(got, exact, atol=2e-3)
 
 
 def test_a_long_run_never_drifts_and_ends_only_on_a_solution():
+    """Restarts, a level that changes with time, and cuts into stretches that change nothing."""
     problem = random_ksat(jax.random.key(2), 50, 4.0)
-    schedule = Schedule(replicas=48, max_flips=1500, restart_after=700)
-    result = solve(
-        jax.random.key(1), problem, schedule, dynamic=DYNAMICS["gnsat-n"], engine=BitSliced(by_worth=True), until="all"
-    )
+    schedule = Schedule(replicas=48, max_flips=1500, restart_after=700, noise=Linear(1.0, 0.6, 500))
+    result = solve(jax.random.key(1), problem, schedule, dynamic=DYNAMICS["gnsat-n"], engine=BitSliced(), until="all")
     assert result.solved.any()
     for x, least in zip(np.asarray(result.assignments), result.n_unsatisfied.tolist(), strict=True):
         assert len(violated_clauses(problem, model(problem, x))) == least
+    engine = paired(BitSliced(), DYNAMICS["gnsat-n"], problem)
+    tables, xs = engine.prepare(jax.random.key(0), problem), np.random.default_rng(0).random((48, 50)) < 0.5
+    ends = []
+    for cuts in ([0, 40], [0, 7, 8, 40]):
+        state = engine.begin(jax.random.key(5), tables, jnp.asarray(xs))
+        for begin, stop in pairwise(cuts):
+            state, _ = engine.run(state, tables, schedule.noise, begin, stop, "all")
+        ends.append(np.asarray(state.replicas.x))
+    np.testing.assert_array_equal(*ends)
 
 
 @pytest.mark.slow
@@ -124,27 +148,33 @@ def test_run_lengths_agree_with_those_of_a_noise_for_each_variable(rule):
             float(
                 solve(jax.random.key(s), problem, schedule, dynamic=DYNAMICS[rule], engine=e, until="all").solved.mean()
             )
-            for s, e in ((8, BitSliced(by_worth=True)), (9, BitPlanes()))
+            for s, e in ((8, BitSliced()), (9, BitPlanes()))
         ]
         spread = math.sqrt(sum(p * (1 - p) for p in shares) / 2000)
         assert 0.02 < shares[1] < 0.98
         assert abs(shares[0] - shares[1]) < 4 * spread
 
 
-def test_blocks_are_transposed():
-    blocks = np.random.default_rng(0).integers(0, 2**32, (3, 32, 5), dtype=np.uint32)
-    bits = blocks[:, :, None, :] >> np.arange(32, dtype=np.uint32)[None, None, :, None] & 1
-    turned = (np.swapaxes(bits, 1, 2).astype(np.uint64) << np.arange(32, dtype=np.uint64)[None, None, :, None]).sum(
-        axis=2
-    )
-    np.testing.assert_array_equal(transpose(jnp.asarray(blocks)), turned.astype(np.uint32))
+@pytest.mark.parametrize("n", [1, 6, 33, 140])
+def test_the_nth_member_of_each_replica(n):
+    """And how many there are, against sorting on the host; 140 rows are more than one chunk of bytes."""
+    is_member = np.random.default_rng(n).random((64, n)) < 0.4
+    is_member[:, -1] = True
+    rank = np.random.default_rng(n + 1).integers(0, is_member.sum(axis=1))
+    rows = slice_replicas(jnp.asarray(is_member))
+    np.testing.assert_array_equal(count_rows(rows).T.reshape(-1), is_member.sum(axis=1))
+    bits = nth_member(rows, jnp.asarray(rank.reshape(2, 32).T, jnp.int32), jnp.bool_(True))
+    found = counter_values([bit[None] for bit in bits], 64)[:, 0] if bits else np.zeros(64, int)
+    np.testing.assert_array_equal(found, [np.flatnonzero(row)[k] for row, k in zip(is_member, rank, strict=True)])
 
 
 def test_other_rules_and_larger_formulas_keep_their_engine():
-    problem, engine = from_clauses(MIXED), BitSliced(by_worth=True)
-    assert paired(engine, WalkSAT(), problem) == (engine, WalkSAT())
-    own = BitSliced()
-    assert paired(own, DYNAMICS["mnsat"], problem) == (own, DYNAMICS["mnsat"])
-    assert paired(engine, DYNAMICS["gnsat-u"], problem) == (SlicedGains(worth="gain"), ByWorth(source="uniform"))
+    problem, engine = from_clauses(MIXED), BitSliced()
+    assert paired(engine, WalkSAT(), problem) is engine
+    exact = BitSliced(by_worth=False)
+    assert paired(exact, DYNAMICS["mnsat"], problem) is exact
+    assert paired(engine, DYNAMICS["gnsat-u"], problem) == SlicedWinner(worth="gain", source="uniform")
     large = from_clauses([[1, 2, 3000]], n_variables=3000)
-    assert paired(engine, DYNAMICS["mnsat"], large) == (engine, DYNAMICS["mnsat"])
+    assert paired(engine, DYNAMICS["mnsat"], large) is engine
+    with pytest.raises(ValueError, match="winner-take-all"):
+        SlicedWinner().check(WalkSAT(), 0.5)

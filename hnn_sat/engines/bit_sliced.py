@@ -8,8 +8,8 @@ adders, into planes of counters. Nothing is remembered from flip to flip, so the
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
-from typing import NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,10 +49,10 @@ class Tables(NamedTuple):
 class BitSliced(WholeFormula):
     """Exact, and the engine of choice where every variable's gain is wanted in every iteration.
 
-    by_worth: True lets winner-take-all draw one noise for all variables of equal worth, with the same law of the flip
-    (`sliced_winner`); False, one for every variable, to make the flips that other engines make."""
+    by_worth: winner-take-all draws one noise for all variables of equal worth, with the same law of the flip
+    (`sliced_winner`); False: one for every variable, to make the flips that other engines make."""
 
-    by_worth: bool = static(False)
+    by_worth: bool = static(True)
 
     def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
         """The occurrences. Not random."""
@@ -165,21 +165,24 @@ def count_planes(
     return _in_order(makes, tables.back), _in_order(breaks, tables.back)
 
 
-def gain_planes(tables: Tables, words: UInt32[Array, "n w"]) -> tuple[list[UInt32[Array, "n w"]], Int[Array, " n"]]:
+def gain_planes(
+    tables: Tables, words: UInt32[Array, "n w"], on: Bool[Array, ""] | bool = True
+) -> tuple[list[UInt32[Array, "n w"]], Int[Array, " n"]]:
     """make − break of every flip by one counter instead of two: D as planes, and an offset; gain = ±(D − offset).
 
     o is set where no other literal of the clause is true: the clause then follows the variable. With D the number of
     its clauses that would hold with x_v = 1 of those, plus those negated occurrences that do not follow it,
-    gain_v = (D − number of negated occurrences) for x_v = 0, and minus that for x_v = 1.
+    gain_v = (D − number of negated occurrences) for x_v = 0, and minus that for x_v = 1. on: see `stage`.
     """
     offset = jnp.concatenate([jnp.sum(bucket.negated != 0, axis=1) for bucket in tables.buckets])[tables.back]
     if tables.problem.longest_clause in DIRECT:
-        truth = _truth(words)
-        planes = [
-            _count(bucket, lambda at: _alone(truth, at.others) ^ at.negated[:, None]) for bucket in tables.buckets
-        ]
-        return _in_order(planes, tables.back), offset
-    flags = _padded_flags(tables.problem, words)
+        truth = stage(on, _truth, words)
+
+        def alone(truth: Array, at: Bucket) -> Array:
+            return _alone(truth, at.others) ^ at.negated[:, None]
+
+        return _stored_counts(tables, truth, alone, on), offset
+    flags = stage(on, lambda words: _padded_flags(tables.problem, words), words)
     planes = []
     for bucket in tables.buckets:
 
@@ -191,12 +194,52 @@ def gain_planes(tables: Tables, words: UInt32[Array, "n w"]) -> tuple[list[UInt3
     return _in_order(planes, tables.back), offset
 
 
+def make_planes(
+    tables: Tables, words: UInt32[Array, "n w"], on: Bool[Array, ""] | bool = True
+) -> list[UInt32[Array, "n w"]]:
+    """How many clauses the flip of each variable would make, as planes. on: see `stage`."""
+    violated = stage(on, lambda words: _padded_flags(tables.problem, words)[0], words)
+    return _stored_counts(tables, violated, lambda violated, at: violated[at.clause], on)
+
+
+def stage(on: Bool[Array, ""] | bool, compute: Callable[..., Any], *given: Any) -> Any:
+    """compute(*given). If `on` is an array, always true, but so that the compiler cannot know, the result is stored.
+
+    Otherwise a CPU, which drops optimization barriers before it fuses, computes a chain anew for each of its uses, and
+    again for each of theirs: all that is fetched for every plane of a counter."""
+    if isinstance(on, bool):
+        return compute(*given)
+    shapes = jax.eval_shape(compute, *given)
+    return jax.lax.cond(on, compute, lambda *_: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes), *given)
+
+
 def _truth(words: UInt32[Array, "n w"]) -> UInt32[Array, "codes w"]:
     """A row for every literal code, then one that is never and one that is always true."""
     both = jnp.stack([words, ~words], axis=1).reshape(-1, words.shape[1])
     none = jnp.zeros((1, words.shape[1]), jnp.uint32)
-    # The barrier makes it an array; otherwise it is put together anew for every row that is fetched from it.
-    return jax.lax.optimization_barrier(jnp.concatenate([both, none, ~none]))
+    return jnp.concatenate([both, none, ~none])
+
+
+def _stored_counts(
+    tables: Tables, source: Any, flag: Callable[[Any, Bucket], Array], on: Bool[Array, ""] | bool
+) -> list[UInt32[Array, "n w"]]:
+    """As `_count`, of all buckets, but the flags of a bucket are stored before they are added."""
+    counts = []
+    for bucket in tables.buckets:
+        n, width = bucket.clause.shape
+        if width > UNROLLED:
+            counts.append(_count(bucket, partial(flag, source)))
+            continue
+        flat = bucket._replace(
+            clause=bucket.clause.T.reshape(-1),
+            negated=bucket.negated.T.reshape(-1),
+            others=jnp.swapaxes(bucket.others, 0, 1).reshape(n * width, -1),
+        )
+        bits = stage(on, lambda source, flat=flat: flag(source, flat), source)
+        counts.append(
+            stage(on, lambda bits, n=n, d=width: add_bits([bits[j * n : (j + 1) * n] for j in range(d)]), bits)
+        )
+    return stage(on, lambda counts: _in_order(counts, tables.back), counts)
 
 
 def _alone(truth: UInt32[Array, "codes w"], others: Int[Array, "v o"]) -> UInt32[Array, "v w"]:

@@ -2,276 +2,384 @@
 
 The variables of equal worth are exchangeable: the largest noise among c of them has the quantile u^(1/c) of one uniform
 number u, and each of them is as likely to have it. So one noise for every value that a worth takes, instead of one for
-every variable, gives the winner the same law, for any noise. Worths are counted by full adders (`bit_sliced`), as
-planes over replicas, and turned by 32 x 32 transpositions into planes over variables, in which a value's variables are
-found, counted and picked by word operations.
+every variable, gives the winner the same law, for any noise. Worths are counted by full adders (`bit_sliced`) into
+planes; the variables of one value are an AND of planes, counted in the bytes of words, and the winner's place among
+its equals is found by halving the rows, which yields the number of the variable bit by bit, sliced as well.
 """
 
 import math
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
+from aimc import noise
 from aimc.devices.base import static
-from aimc.noise import random_bits
-from hnn_sat.dynamics.base import Dynamic, Look
+from hnn_sat.dynamics.base import Dynamic
 from hnn_sat.dynamics.winner import WinnerTakeAll
 from hnn_sat.engines import bit_sliced
-from hnn_sat.engines.base import Engine
-from hnn_sat.engines.bit_planes import select_bit
-from hnn_sat.problem import Problem, true_literal_counts
+from hnn_sat.engines.base import Engine, OwnLoop
+from hnn_sat.engines.bit_sliced import stage
+from hnn_sat.levels import NoiseLevel
+from hnn_sat.problem import Problem
 
-LARGEST = 2048  # variables; the words of all are written out
-HIGHEST = 5.5  # no normal number that is drawn here is larger
-
-Words = tuple[UInt32[Array, "*r"], ...]
-"""A bit for each variable: word k of a replica has variables 32 k to 32 k + 31."""
+LARGEST = 2048  # variables; with more, a block of replicas leaves the cache
+BLOCK = 64  # words of 32 replicas that are advanced at once
+BYTES = np.uint32(0x01010101)
+CHUNK = 128  # rows that are counted in bytes, of at most 255
+UNROLLED = 32  # rows in one pass of a loop
+HIGHEST, SMALLEST = 5.3, 5.8e-8  # normal noise ends there, as that of the float rule does; and the tail beyond
 
 
 class Tables(NamedTuple):
-    """The occurrences; where padding ends; and what is added to D or taken from it to make it a positive number."""
+    """The occurrences; and what is added to D, or to ~D where x is set, so that gain + bound results."""
 
     problem: Problem
     sliced: bit_sliced.Tables
-    is_variable: tuple[UInt32[Array, ""], ...]
-    constants: tuple[tuple[tuple[UInt32[Array, ""], ...], ...], ...]
-    """For x = 0 and x = 1, planes of words."""
+    added: UInt32[Array, "2 planes n"]  # all ones where the bit is set
     bound: Int[Array, ""]
-    """The largest degree; no gain is below minus that."""
+    """The most occurrences of a literal; no gain is below minus that."""
+
+
+class Replicas(NamedTuple):
+    """All replicas, in blocks; replica 32 w + j of a block is bit j of word w, and entry (j, w) of the numbers.
+
+    Replicas that fill the last words count as solved."""
+
+    x: UInt32[Array, "b n w"]
+    n_violated: Int[Array, "b 32 w"]
+    best_x: UInt32[Array, "b n w"]
+    n_best: Int[Array, "b 32 w"]
+    n_flips: Int[Array, "b 32 w"]
 
 
 class State(NamedTuple):
-    """The assignment, what every flip is worth (planes, least significant first) and the energy of all replicas.
+    """The replicas, their number of flips and least energy in order, and when the last restart was."""
 
-    worth: make, or make − break plus the largest degree. loss: break, where worth is make; else nothing."""
+    replicas: Replicas
+    key: Key[Array, ""]
+    began: int | None  # None: not one iteration ago
+    n_best: Int[Array, " r"]
+    n_flips: Int[Array, " r"]
 
-    x: Words
-    worth: tuple[Words, ...]
-    loss: tuple[Words, ...]
-    n_violated: Int[Array, "*r"]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, kw_only=True)
-class SlicedGains(Engine):
-    """All worths of all replicas, ready for `ByWorth`; worth "gain" or "make"."""
-
-    worth: str = static("gain")
-
-    def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
-        """Not random."""
-        sliced = bit_sliced.tables(problem)
-        n, n_words = problem.n_variables, -(-problem.n_variables // 32)
-        literal = np.asarray(problem.literal)
-        code = np.bincount(literal[literal < 2 * n], minlength=2 * n).reshape(n, 2)
-        bound, negative = int(code.sum(axis=1).max(initial=0)), code[:, 1]
-        # gain + bound is D + (bound - negative) for x = 0 and ~D + (negative + bound + 1) for x = 1.
-        added = (bound - negative, negative + bound + 1) if self.worth == "gain" else ()
-        planes = [[_words(value >> j & 1, n_words) for j in range((2 * bound + 1).bit_length())] for value in added]
-        return Tables(
-            problem,
-            sliced,
-            tuple(jnp.asarray(word) for word in _words(np.ones(n, np.int64), n_words)),
-            tuple(tuple(tuple(jnp.asarray(word) for word in words) for words in value) for value in planes),
-            jnp.int32(bound),
-        )
-
-    def start(self, tables: Tables, xs: Bool[Array, "r n"]) -> State:
-        """From the assignments, the energy counted clause by clause."""
-        n = xs.shape[1]
-        n_words = -(-n // 32)
-        bits = jnp.pad(xs, ((0, 0), (0, 32 * n_words - n))).T.reshape(n_words, 32, -1).astype(jnp.uint32)
-        x = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32)[None, :, None], axis=1, dtype=jnp.uint32)
-        energy = jax.lax.map(lambda x: jnp.sum(true_literal_counts(tables.problem, x) == 0, dtype=jnp.int32), xs)
-        return self._evaluated(tables, tuple(x), energy)
-
-    def flip(self, tables: Tables, state: State, literals: Int[Array, " r"]) -> State:
-        """One variable of each replica; the energy falls by the gain that was counted before."""
-        variable = literals >> 1
-        word, bit = variable >> 5, (variable & 31).astype(jnp.uint32)
-
-        def value(planes: tuple[Words, ...]) -> Int[Array, " r"]:
-            bits = [((_pick(words, word) >> bit) & 1) << np.uint32(j) for j, words in enumerate(planes)]
-            return reduce(jnp.bitwise_or, bits).astype(jnp.int32)
-
-        gain = value(state.worth) - (tables.bound if self.worth == "gain" else value(state.loss))
-        is_flip = variable < tables.problem.n_variables
-        x = tuple(
-            words ^ jnp.where(is_flip & (word == k), jnp.uint32(1) << bit, jnp.uint32(0))
-            for k, words in enumerate(state.x)
-        )
-        energy = state.n_violated - jnp.where(is_flip, gain, 0)
-        return self._evaluated(tables, *jax.lax.optimization_barrier((x, energy)))
-
-    def n_violated(self, tables: Tables, state: State) -> Int[Array, " r"]:
-        """The exact energy."""
-        return state.n_violated
-
-    def look(self, key: Key[Array, ""], tables: Tables, state: State) -> State:
-        """The worths themselves; key is not used."""
-        return state
-
-    def _evaluated(self, tables: Tables, x: Words, energy: Int[Array, " r"]) -> State:
-        n, r = tables.problem.n_variables, energy.shape[0]
-        filled = jnp.stack([jnp.pad(words, (0, -r % 32)).reshape(32, -1) for words in x])
-        by_replica = transpose(filled).reshape(32 * len(x), -1)[:n]
-        if self.worth == "gain":
-            d, _ = bit_sliced.gain_planes(tables.sliced, by_replica)
-            planes = self._by_variable(d, r)
-            zero = tuple(jnp.zeros_like(words) for words in x)
-            planes = planes + (zero,) * (len(tables.constants[0]) - len(planes))
-            carry, worth = zero, []
-            for own, if_false, if_true in zip(planes, *tables.constants, strict=True):
-                a = [words ^ value for words, value in zip(own, x, strict=True)]
-                b = [(~v & p) | (v & q) for v, p, q in zip(x, if_false, if_true, strict=True)]
-                worth.append(tuple(p ^ q ^ c for p, q, c in zip(a, b, carry, strict=True)))
-                carry = tuple((p & q) | ((p ^ q) & c) for p, q, c in zip(a, b, carry, strict=True))
-            return State(x, tuple(worth), (), energy)
-        flags = bit_sliced.clause_flags(tables.problem, by_replica)
-        makes, breaks = bit_sliced.count_planes(tables.sliced, by_replica, *flags)
-        return State(x, self._by_variable(makes, r), self._by_variable(breaks, r), energy)
-
-    def _by_variable(self, planes: list[UInt32[Array, "n w"]], n_replicas: int) -> tuple[Words, ...]:
-        # The barriers keep every counter a loop of its own: one loop of all adders takes minutes to compile.
-        planes = jax.lax.optimization_barrier(planes)
-        n, w = planes[0].shape
-        filled = jnp.stack([jnp.pad(plane, ((0, -n % 32), (0, 0))).reshape(-1, 32, w) for plane in planes])
-        turned = transpose(jax.lax.optimization_barrier(filled))
-        return tuple(tuple(words.reshape(-1)[:n_replicas] for words in plane) for plane in turned)
+    @property
+    def n_iterations(self) -> Int[Array, " r"]:
+        """Every iteration flips."""
+        return self.n_flips
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class ByWorth(Dynamic):
+class SlicedWinner(OwnLoop):
     """The rule `WinnerTakeAll` with one noise for every value of the worth; the law of the flip is the same.
 
-    `source` "normal" or "uniform". Equal noisy worths have probability zero unless the level is 0, when each of the
-    best variables is as likely."""
+    worth "gain" or "make", source "normal" or "uniform". Equal noisy worths have probability zero unless the level is
+    0, when each of the best variables is as likely."""
 
-    noise = 0.8
-
+    worth: str = static("gain")
     source: str = static("normal")
 
-    def n_words(self, n_variables: int) -> int:
-        """Two of a Threefry key, whose blocks are the noises, and one for the place among equals."""
-        return 3
+    def piece(self, problem: Problem) -> int:
+        """All replicas advance together."""
+        return 1
 
-    def draw(self, key: Key[Array, ""], shape: tuple[int, int], n_variables: int) -> tuple[Array, Array, Array]:
-        """Three independent uniform words each; key is consumed."""
-        words = random_bits(key, (3, *shape))
-        return words[0], words[1], words[2]
+    def check(self, dynamic: Any, level: Any) -> None:
+        """Raises ValueError for a rule that it does not run."""
+        if dynamic != WinnerTakeAll(worth=self.worth, source=self.source):
+            raise ValueError(f"engine SlicedWinner runs winner-take-all only, got {dynamic}; choose another engine")
 
-    def step(self, draw: tuple[Array, Array, Array], look: Look, setup: Any, level: Array, t: Array) -> Array:
-        """One flip. Values are tried from the best down, until no lower one can win."""
-        view, is_variable = look.view, look.tables.is_variable
-        best = jax.lax.optimization_barrier(_largest(view.worth, is_variable))
-        top = HIGHEST if self.source == "normal" else math.sqrt(3.0)
+    def prepare(self, key: Key[Array, ""], problem: Problem) -> Tables:
+        """The occurrences. Not random."""
+        literal, n = np.asarray(problem.literal), problem.n_variables
+        degree = np.bincount(literal[literal < 2 * n], minlength=2 * n).reshape(n, 2)
+        bound, negative = int(degree.max(initial=0)), degree[:, 1]
+        # gain is D - negative for x = 0 and negative - D for x = 1; -D is ~D + 1.
+        added = np.stack([bound - negative, negative + bound + 1])
+        bit = np.arange((2 * bound).bit_length())[None, :, None]
+        ones = np.where(added[:, None] >> bit & 1, np.uint32(0xFFFFFFFF), np.uint32(0))
+        return Tables(problem, bit_sliced.tables(problem), jnp.asarray(ones), jnp.int32(bound))
 
-        def members(below: Array) -> Words:
-            return _equal(view.worth, is_variable, best - below)
+    def begin(self, key: Key[Array, ""], tables: Tables, xs: Bool[Array, "r n"]) -> State:
+        """All replicas at xs; key is consumed by the noise of the whole search."""
+        impl = "threefry2x32" if noise.define_prng_impl is None else noise.HASH
+        own = jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl=impl)
+        return _state(_start(tables, xs), own, 0, xs.shape[0])
 
-        def can_win(loop: tuple[Array, Array, Array]) -> Array:
-            below, score, _ = loop
-            return (below <= best) & (level * top - below.astype(jnp.float32) > score)
+    def again(self, tables: Tables, xs: Bool[Array, "r n"], state: State) -> State:
+        """Unsolved replicas from xs; the best is kept."""
+        fresh, old = _start(tables, xs), state.replicas
+        is_solved = old.n_best == 0
+        x = _chosen(_packed(is_solved), old.x, fresh.x)
+        energy = jnp.where(is_solved, 0, fresh.n_violated)
+        moved = _remember(Replicas(x, energy, old.best_x, old.n_best, old.n_flips), jnp.bool_(True))
+        return _state(moved, state.key, None, xs.shape[0])
 
-        def attempt(loop: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            below, score, winner = loop
-            count = _count(members(below)).astype(jnp.float32)
-            eta = self._largest_noise(_word(draw[0], draw[1], below), jnp.maximum(count, 1.0))
-            new = jnp.where(count > 0, level * eta - below.astype(jnp.float32), -jnp.inf)
-            return below + 1, jnp.maximum(score, new), jnp.where(new > score, below, winner)
+    def run(
+        self, state: State, tables: Tables, level: NoiseLevel, begin: int, stop: int, until: Literal["first", "all"]
+    ) -> tuple[State, int]:
+        """Iterations of every replica that is not solved, until one is, or all are."""
+        n_replicas = state.n_best.shape[0]
+        began = begin if state.began is None else state.began
+        n_enough = state.replicas.n_best.size - n_replicas + (1 if until == "first" else n_replicas)
+        times = jnp.array([begin, stop, began, n_enough], jnp.int32)
+        replicas, reached = _run(state.replicas, tables, state.key, level, times, self)
+        return _state(replicas, state.key, began, n_replicas), int(reached)
 
-        zero = jnp.int32(0)
-        # At level 0 the best value wins with score 0, whatever its noise.
-        _, _, winner = jax.lax.while_loop(can_win, attempt, (zero, jnp.float32(-jnp.inf), zero))
-        chosen = members(winner)
-        index = _member(chosen, draw[2] % jnp.maximum(_count(chosen), 1).astype(jnp.uint32))
-        value = (_pick(view.x, index >> 5) >> (index & 31).astype(jnp.uint32)) & 1
-        return 2 * index + value.astype(jnp.int32)
-
-    def _largest_noise(self, word: UInt32[Array, ""], count: Float[Array, ""]) -> Float[Array, ""]:
-        u = ((word >> 8).astype(jnp.float32) + 0.5) * np.float32(2.0**-24)
-        centred = jnp.clip(2.0 * jnp.exp(jnp.log(u) / count) - 1.0, -1.0 + 2.0**-23, 1.0 - 2.0**-23)
-        if self.source == "uniform":
-            return centred * math.sqrt(3.0)
-        return jax.lax.erf_inv(centred) * math.sqrt(2.0)
+    def best(self, state: State) -> Bool[Array, "r n"]:
+        """The best assignments met."""
+        words = jnp.moveaxis(state.replicas.best_x, 1, 0)
+        return bit_sliced.unslice(words.reshape(words.shape[0], -1), state.n_best.shape[0])
 
 
-def paired(engine: Engine, dynamic: Dynamic, problem: Problem) -> tuple[Engine, Dynamic]:
-    """What a search runs for this engine and rule: winner-take-all on bit slices has a form of its own."""
+def paired(engine: Engine, dynamic: Dynamic, problem: Problem) -> Engine:
+    """The engine that a search runs: winner-take-all on bit slices has one of its own."""
     is_own = isinstance(engine, bit_sliced.BitSliced) and isinstance(dynamic, WinnerTakeAll) and engine.by_worth
     if is_own and problem.n_variables <= LARGEST:
-        return SlicedGains(worth=dynamic.worth), ByWorth(source=dynamic.source)
-    return engine, dynamic
+        return SlicedWinner(worth=dynamic.worth, source=dynamic.source)
+    return engine
 
 
-def transpose(blocks: UInt32[Array, "*b 32 w"]) -> UInt32[Array, "*b 32 w"]:
-    """Bit j of row i becomes bit i of row j: halves of ever smaller blocks are swapped (Hacker's Delight, 7-3)."""
-    shape = blocks.shape
-    for size, mask in ((16, 0x0000FFFF), (8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
-        low, shift = np.uint32(mask), np.uint32(size)
-        pairs = blocks.reshape(*shape[:-2], 16 // size, 2, size, shape[-1])
-        a, b = pairs[..., 0, :, :], pairs[..., 1, :, :]
-        new = jnp.stack([(a & low) | ((b & low) << shift), ((a >> shift) & low) | (b & ~low)], axis=-3)
-        # Without the barrier every word would be computed from all 32.
-        blocks = jax.lax.optimization_barrier(new.reshape(shape))
-    return blocks
+def _state(replicas: Replicas, key: Key[Array, ""], began: int | None, n: int) -> State:
+    n_best, n_flips = (jnp.swapaxes(a, 1, 2).reshape(-1)[:n] for a in (replicas.n_best, replicas.n_flips))
+    return State(replicas, key, began, n_best, n_flips)
 
 
-def _words(bits: Int[np.ndarray, " n"], n_words: int) -> list[np.uint32]:
-    filled = np.zeros(32 * n_words, np.uint64)
-    filled[: len(bits)] = bits
-    return list((filled.reshape(n_words, 32) << np.arange(32, dtype=np.uint64)).sum(axis=1).astype(np.uint32))
+@jax.jit
+def _start(tables: Tables, xs: Bool[Array, "r n"]) -> Replicas:
+    r, n = xs.shape
+    n_words = -(-r // 32)
+    n_blocks = -(-n_words // BLOCK)
+    width = -(-n_words // n_blocks)
+    words = jnp.pad(bit_sliced.slice_replicas(xs), ((0, 0), (0, n_blocks * width - n_words)))
+    x = jnp.moveaxis(words.reshape(n, n_blocks, width), 1, 0)
+    number = jnp.arange(n_blocks * width * 32).reshape(n_blocks, width, 32).swapaxes(1, 2)
+    energy = jax.lax.map(lambda x: _n_violated(tables, x), x)
+    energy = jnp.where(number < r, energy, 0)
+    return Replicas(x, energy, x, energy, jnp.zeros_like(energy))
 
 
-def _count(words: Words) -> Int[Array, ""]:
-    return sum((jax.lax.population_count(word) for word in words[1:]), jax.lax.population_count(words[0])).astype(
-        jnp.int32
-    )
+@partial(jax.jit, static_argnames="engine")
+def _run(
+    replicas: Replicas,
+    tables: Tables,
+    key: Key[Array, ""],
+    level: NoiseLevel,
+    times: Int[Array, "4"],
+    engine: SlicedWinner,
+) -> tuple[Replicas, Int[Array, ""]]:
+    """times: the first iteration, the last plus one, that of the last restart; and how many solved replicas end it."""
+    begin, stop, began, n_enough = times
+
+    def is_running(loop: tuple[Int[Array, ""], Replicas]) -> Bool[Array, ""]:
+        return (loop[0] < stop) & (jnp.sum(loop[1].n_best == 0, dtype=jnp.int32) < n_enough)
+
+    def iteration(loop: tuple[Int[Array, ""], Replicas]) -> tuple[Int[Array, ""], Replicas]:
+        t, replicas = loop
+        now = jax.random.fold_in(key, t)
+
+        def advance(block: tuple[Int[Array, ""], Replicas]) -> Replicas:
+            own = jax.random.fold_in(now, block[0])
+            return _advance(tables, engine, own, level.at(t - began), t >= 0, block[1])
+
+        return t + 1, jax.lax.map(advance, (jnp.arange(replicas.x.shape[0]), replicas))
+
+    reached, replicas = jax.lax.while_loop(is_running, iteration, (begin, replicas))
+    return replicas, reached
 
 
-def _largest(planes: tuple[Words, ...], candidates: Words) -> Int[Array, ""]:
-    """The largest value, bit by bit from the highest: who has the bit stays, if anyone has it."""
-    value = jnp.int32(0)
+def _advance(
+    tables: Tables, engine: SlicedWinner, key: Key[Array, ""], level: Array, on: Bool[Array, ""], block: Replicas
+) -> Replicas:
+    is_active = block.n_violated > 0
+    active = stage(on, _packed, is_active)
+    planes, bound = worth_planes(tables, engine.worth, block.x, on)
+    value, count = winning_worth(key, planes, is_active, active, level, engine.source, on)
+    words = noise.random_bits(jax.random.fold_in(key, 2**31), count.shape)
+    rank = jax.lax.rem(words, jnp.maximum(count, 1).astype(jnp.uint32)).astype(jnp.int32)
+    equal = stage(on, members, planes, stage(on, partial(_sliced, n_planes=len(planes)), value))
+    variable = nth_member(equal, rank, on)
+    n = block.x.shape[0]
+    bits = [_row_bits(np.arange(n), j) for j in range(len(variable))]
+    chosen = reduce(jnp.bitwise_and, [~(d ^ b) for d, b in zip(variable, bits, strict=True)], active)
+    x = stage(on, jnp.bitwise_xor, block.x, jnp.broadcast_to(chosen, block.x.shape))
+    if engine.worth == "gain":
+        energy = block.n_violated - jnp.where(is_active, value - bound, 0)
+    else:
+        energy = jnp.where(is_active, _n_violated(tables, x), 0)
+    return _remember(Replicas(x, energy, block.best_x, block.n_best, block.n_flips + is_active), on)
+
+
+def worth_planes(
+    tables: Tables, worth: str, x: UInt32[Array, "n w"], on: Bool[Array, ""] | bool = True
+) -> tuple[list[UInt32[Array, "n w"]], Array]:
+    """Make, or gain + bound; and what was added."""
+    if worth == "make":
+        return bit_sliced.make_planes(tables.sliced, x, on), jnp.int32(0)
+    planes, _ = bit_sliced.gain_planes(tables.sliced, x, on)
+    return stage(on, _sum, planes, x, tables.added), tables.bound
+
+
+def _sum(
+    planes: list[UInt32[Array, "n w"]], x: UInt32[Array, "n w"], added: UInt32[Array, "2 planes n"]
+) -> list[UInt32[Array, "n w"]]:
+    """By a ripple carry; what lies beyond the planes of the sum is not needed."""
+    carry, out = jnp.zeros_like(x), []
+    for j in range(added.shape[1]):
+        p = planes[j] ^ x if j < len(planes) else x
+        q = added[0, j][:, None] ^ (x & (added[0, j] ^ added[1, j])[:, None])
+        out.append(p ^ q ^ carry)
+        carry = (p & q) | ((p ^ q) & carry)
+    return out
+
+
+def winning_worth(
+    key: Key[Array, ""],
+    planes: list[UInt32[Array, "n w"]],
+    is_active: Bool[Array, "32 w"],
+    active: UInt32[Array, " w"],
+    level: Array,
+    source: str,
+    on: Bool[Array, ""],
+) -> tuple[Int[Array, "32 w"], Int[Array, "32 w"]]:
+    """The worth of each replica's winner, and how many variables have it. key is consumed.
+
+    Values are tried from the best of any replica down, until no lower one can win anywhere."""
+    top = HIGHEST if source == "normal" else math.sqrt(3.0)
+    best = _largest(planes, active)
+
+    def can_win(loop: tuple[Array, Array, Array, Array]) -> Array:
+        value, score, _, _ = loop
+        return (value >= 0) & (value + level * (top + 0.01) > jnp.min(jnp.min(score, axis=0)))
+
+    def attempt(loop: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        value, score, winner, count = loop
+        n_equal = count_rows(members(planes, [_all_if(value >> j & 1) for j in range(len(planes))]))
+        bits = noise.random_bits(jax.random.fold_in(key, value), score.shape)
+
+        def scored(bits: Array, n_equal: Array) -> Array:
+            eta = largest_noise(bits, jnp.maximum(n_equal, 1).astype(jnp.float32), source)
+            return jnp.where(n_equal > 0, value + level * eta, -jnp.inf)
+
+        new = stage(on, scored, bits, n_equal)
+        is_better = new > score
+        return (
+            value - 1,
+            jnp.maximum(score, new),
+            jnp.where(is_better, value, winner),
+            jnp.where(is_better, n_equal, count),
+        )
+
+    nothing = jnp.zeros(is_active.shape, jnp.int32)
+    # At level 0 the score is the value, so that the best wins whatever its noise.
+    loop = best, jnp.where(is_active, -jnp.inf, jnp.inf).astype(jnp.float32), nothing, nothing
+    _, _, winner, count = jax.lax.while_loop(can_win, attempt, loop)
+    return winner, count
+
+
+def largest_noise(word: UInt32[Array, "*r"], count: Float[Array, "*r"], source: str) -> Float[Array, "*r"]:
+    """The largest of `count` independent noises, from one uniform number u: the quantile at u^(1/count)."""
+    v = ((word >> 8).astype(jnp.float32) + 0.5) * np.float32(2.0**-24)  # 1 − u
+    tail = -jnp.expm1(jnp.log1p(-v) / count)  # 1 − u^(1/c), as such, so that small ones keep their precision
+    if source == "uniform":
+        return (1.0 - 2.0 * tail) * math.sqrt(3.0)
+    tail = jnp.clip(tail, SMALLEST, 1.0 - 2.0**-23)
+    both = jnp.log2(tail * (1.0 - tail)) + 14.0
+    return (1.0 - 2.0 * tail) * reduce(lambda value, c: value * both + c, noise.TAIL[-2::-1], noise.TAIL[-1])
+
+
+def members(planes: list[UInt32[Array, "n w"]], value: list[Any]) -> UInt32[Array, "n w"]:
+    """Where the planes hold a value, given as one word, or a row of words, for each plane."""
+    return reduce(jnp.bitwise_and, [~(plane ^ bit) for plane, bit in zip(planes, value, strict=True)])
+
+
+def count_rows(rows: UInt32[Array, "n w"]) -> Int[Array, "32 w"]:
+    """How many rows have each bit. Every fourth byte of a sum of shifted words counts for one bit."""
+    n, w = rows.shape
+    chunk = min(CHUNK, -(-n // UNROLLED) * UNROLLED)
+    rows = jnp.pad(rows, ((0, -n % chunk), (0, 0)))
+    shift = np.arange(8, dtype=np.uint32)[:, None]
+
+    def some(start: Array, i: Array, total: Array) -> Array:
+        part = jax.lax.dynamic_slice_in_dim(rows, start + i * UNROLLED, UNROLLED)
+        return reduce(jnp.add, [(part[r][None] >> shift) & BYTES for r in range(UNROLLED)], total)
+
+    def one(i: Array, total: Array) -> Array:
+        add = partial(some, i * chunk)
+        sums = jax.lax.fori_loop(0, chunk // UNROLLED, add, jnp.zeros((8, w), jnp.uint32))
+        # Bit 8 b + k is byte b of sum k.
+        parts = (sums[None] >> (8 * np.arange(4, dtype=np.uint32))[:, None, None]) & np.uint32(255)
+        return total + parts.reshape(32, w).astype(jnp.int32)
+
+    return jax.lax.fori_loop(0, rows.shape[0] // chunk, one, jnp.zeros((32, w), jnp.int32))
+
+
+def nth_member(rows: UInt32[Array, "n w"], rank: Int[Array, "32 w"], on: Bool[Array, ""]) -> list[UInt32[Array, " w"]]:
+    """The row that is set and has `rank` set rows above it, bit by bit from the lowest; it must exist."""
+    n = rows.shape[0]
+    size = 1 << max(n - 1, 1).bit_length()
+    rows, bits = jnp.pad(rows, ((0, size - n), (0, 0))), []
+    while size > 1:
+        size //= 2
+        n_before = stage(on, lambda rows, size=size: _count_few(rows[:size]), rows)
+        is_later = rank >= n_before
+        later = stage(on, _packed, is_later)
+        rank = jnp.where(is_later, rank - n_before, rank)
+        bits.append(later)
+        rows = stage(on, lambda rows, later, size=size: _chosen(later, rows[size:], rows[:size]), rows, later)
+    return bits[::-1]
+
+
+def _count_few(rows: UInt32[Array, "n w"]) -> Int[Array, "32 w"]:
+    if rows.shape[0] >= UNROLLED:
+        return count_rows(rows)
+    shift = np.arange(32, dtype=np.uint32)[:, None]
+    return reduce(jnp.add, [(row[None] >> shift) & np.uint32(1) for row in rows]).astype(jnp.int32)
+
+
+def _n_violated(tables: Tables, x: UInt32[Array, "n w"]) -> Int[Array, "32 w"]:
+    return count_rows(bit_sliced.clause_flags(tables.problem, x)[0])
+
+
+def _largest(planes: list[UInt32[Array, "n w"]], candidates: UInt32[Array, " w"]) -> Int[Array, ""]:
+    """The largest value that any candidate has, bit by bit from the highest."""
+    value, equal = jnp.int32(0), []
     for j, plane in reversed(list(enumerate(planes))):
-        having = [c & p for c, p in zip(candidates, plane, strict=True)]
-        anyone = reduce(jnp.bitwise_or, having) != 0
-        narrowed = tuple(jnp.where(anyone, h, c) for h, c in zip(having, candidates, strict=True))
-        candidates = jax.lax.optimization_barrier(narrowed)
+        having = reduce(jnp.bitwise_and, equal, plane & candidates)
+        anyone = jnp.any(jax.lax.reduce(having, np.uint32(0), jax.lax.bitwise_or, (0,)) != 0)
+        equal.append(~(plane ^ _all_if(anyone)))
         value = value | (anyone.astype(jnp.int32) << j)
     return value
 
 
-def _equal(planes: tuple[Words, ...], candidates: Words, value: Int[Array, ""]) -> Words:
-    """The candidates that have a value."""
-    # All ones where the bit of the value is 0: then the plane must be 0 there.
-    flips = [((value >> j) & 1).astype(jnp.uint32) - np.uint32(1) for j in range(len(planes))]
-    return tuple(
-        reduce(jnp.bitwise_and, [plane[k] ^ flip for plane, flip in zip(planes, flips, strict=True)], candidate)
-        for k, candidate in enumerate(candidates)
-    )
+def _remember(replicas: Replicas, on: Bool[Array, ""]) -> Replicas:
+    is_better = stage(on, lambda now, best: _packed(now < best), replicas.n_violated, replicas.n_best)
+    best_x = _chosen(is_better, replicas.x, replicas.best_x)
+    return replicas._replace(best_x=best_x, n_best=jnp.minimum(replicas.n_violated, replicas.n_best))
 
 
-def _pick(words: Words, index: Array) -> Array:
-    return reduce(jnp.bitwise_or, [jnp.where(index == k, word, np.uint32(0)) for k, word in enumerate(words)])
+def _chosen(mask: UInt32[Array, "*b w"], yes: UInt32[Array, "*b n w"], no: UInt32[Array, "*b n w"]) -> Array:
+    mask = mask[..., None, :]
+    return (yes & mask) | (no & ~mask)
 
 
-def _member(words: Words, rank: UInt32[Array, ""]) -> Int[Array, ""]:
-    """The variable that has `rank` set bits before it; it must exist."""
-    before, index, word, rest = jnp.uint32(0), jnp.int32(0), words[0], rank
-    for k, own in enumerate(words[1:]):
-        before = before + jax.lax.population_count(words[k])
-        is_later = rank >= before
-        index = jnp.where(is_later, k + 1, index)
-        word, rest = jnp.where(is_later, own, word), jnp.where(is_later, rank - before, rest)
-    return 32 * index + select_bit(word, rest)
+def _packed(flags: Bool[Array, "*b 32 w"]) -> UInt32[Array, "*b w"]:
+    """A bit for each replica."""
+    bits = flags.astype(jnp.uint32)
+    return reduce(jnp.bitwise_or, [bits[..., j, :] << np.uint32(j) for j in range(32)])
 
 
-def _word(low: UInt32[Array, ""], high: UInt32[Array, ""], number: Int[Array, ""]) -> UInt32[Array, ""]:
-    """Threefry under the key (low, high + number): keys of all values and replicas differ but for one case in 2^64."""
-    return random_bits(jax.random.wrap_key_data(jnp.stack([low, high + number.astype(jnp.uint32)])), ())
+def _sliced(value: Int[Array, "32 w"], n_planes: int) -> list[UInt32[Array, " w"]]:
+    return [_packed((value >> j & 1) > 0) for j in range(n_planes)]
+
+
+def _row_bits(values: Any, j: int) -> UInt32[Array, "n 1"]:
+    return _all_if(jnp.asarray(values, jnp.int32) >> j & 1)[:, None]
+
+
+def _all_if(bit: Array) -> UInt32[Array, "*n"]:
+    """All ones for 1, else 0."""
+    return -bit.astype(jnp.int32).astype(jnp.uint32)
