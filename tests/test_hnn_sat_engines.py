@@ -21,7 +21,7 @@ from hnn_sat.problem import original_clauses
 
 SATLIB = Path(os.environ.get("BARRIERLESS_DATA", Path(__file__).parents[2] / "shared" / "data")) / "satlib"
 EXACT = {
-    "bit-sliced": BitSliced(),
+    "bit-sliced": BitSliced(by_worth=False),
     "two products, 7 tiles": TwoProducts(rows=128, cols=128),
     "two products, whole clauses, comparators": TwoProducts(rows=128, cols=64, placement="whole", readout="comparator"),
     "two products, half counts": TwoProducts(adc_step=0.5),
