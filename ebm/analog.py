@@ -37,6 +37,7 @@ from ebm.energies.rbm import Rbm
 SIGMOID_NOISE = 1.702
 """The s for which Φ(x/s) is closest to the sigmoid: they differ by 0.0095 at most (the D of item response theory)."""
 
+NUMBERS = (int, float, np.floating)
 KINDS = ("adc", "comparator")
 ARRAYS = ("one", "two")
 FAMILIES = (Rbm, GaussianRbm, PottsRbm)
@@ -58,7 +59,9 @@ class Neuron:
       rows.
 
     `offset_std`: standard deviation of a frozen error of every unit's threshold, in units of x; None for none.
-    Raises ValueError for another kind and for bits outside 1 to 23.
+    Raises ValueError for another kind, bits outside 1 to 23, a gain or noise that is not positive, a negative
+    `offset_std`, and a field that the kind does not have: a gain or random bits of a comparator, noise of an "adc"
+    (that is the spec's). Numbers are checked; traced values pass.
     """
 
     kind: str = static("adc")
@@ -73,6 +76,26 @@ class Neuron:
         if isinstance(self.random_bits, int | float) and not 1 <= self.random_bits <= 23:
             raise ValueError(
                 f"neuron.random_bits must be from 1 to 23, or None for those of a float32, got {self.random_bits}"
+            )
+        for name in ("gain", "noise"):
+            if isinstance(value := getattr(self, name), NUMBERS) and not 0 < value < float("inf"):
+                raise ValueError(f"neuron.{name} must be a positive number, got {value}")
+        if isinstance(self.offset_std, NUMBERS) and not 0 <= self.offset_std < float("inf"):
+            raise ValueError(f"neuron.offset_std must be at least 0, or None for no errors, got {self.offset_std}")
+        if self.kind == "comparator" and self.random_bits is not None:
+            raise ValueError(
+                "neuron.random_bits are those of a digital sigmoid, and kind='comparator' decides by physical noise; "
+                "leave it None"
+            )
+        if self.kind == "comparator" and isinstance(self.gain, NUMBERS) and self.gain != 1.0:
+            raise ValueError(
+                f"neuron.gain is that of a digital sigmoid, which kind='comparator' does not have, got {self.gain}; "
+                "set noise, of which it would be the inverse"
+            )
+        if self.kind == "adc" and isinstance(self.noise, NUMBERS) and self.noise != SIGMOID_NOISE:
+            raise ValueError(
+                f"neuron.noise is that of kind='comparator', got {self.noise} for 'adc'; noise before the converter is "
+                "the spec's readout.noise"
             )
 
     def draw(
@@ -157,7 +180,7 @@ def program(
     if arrays not in ARRAYS:
         raise ValueError(f"arrays must be one of {', '.join(ARRAYS)}, got {arrays!r}")
     if neuron.kind == "comparator":
-        _check_comparator(params, spec)
+        _check_comparator(params, spec, arrays)
     if arrays == "one":
         _check_both_ways(spec)
     forward_key, backward_key, offset_key = jax.random.split(key, 3)
@@ -187,7 +210,10 @@ def age(key: Key[Array, ""], chip: Chip, seconds: Level) -> Chip:
 
 
 def written(chip: Chip) -> tuple[Float[Array, "n_visible n_hidden"], Float[Array, "n_visible n_hidden"]]:
-    """The weights as a noiseless read of either side sees them, in the model's units; of one array both are equal."""
+    """The weights as a noiseless read of either side sees them, in the model's units; of one array both are equal.
+
+    Thresholds are not in it: with `Chip.offsets` a unit's bias is what was asked for minus its offset.
+    """
     return _weights(chip.forward), _weights(chip.backward).T
 
 
@@ -242,7 +268,7 @@ def _one_bit(inputs: Inputs) -> Inputs:
     return replace(inputs, range=1.0, bits=2 if is_serial else inputs.bits, n_levels=3.0 if is_serial else None)
 
 
-def _check_comparator(params: Any, spec: CrossbarSpec) -> None:
+def _check_comparator(params: Any, spec: CrossbarSpec, arrays: str) -> None:
     if type(spec.readout) is not Readout:
         raise ValueError(
             f"neuron.kind='comparator' decides on the analog sum, which readout={type(spec.readout).__name__} converts "
@@ -255,7 +281,9 @@ def _check_comparator(params: Any, spec: CrossbarSpec) -> None:
         )
     if spec.inputs.encoding == "bit_serial" and isinstance(params, GaussianRbm):
         raise ValueError("neuron.kind='comparator' decides on one analog sum, and bit_serial inputs have several")
-    for side, n, lines in (("rows", params.n_visible, spec.rows), ("cols", params.n_hidden, spec.cols)):
+    # The hidden units drive the columns of the one array, or the rows of the second one.
+    back = ("cols", params.n_hidden, spec.cols) if arrays == "one" else ("rows", params.n_hidden, spec.rows)
+    for side, n, lines in (("rows", params.n_visible, spec.rows), back):
         if n > lines:
             raise ValueError(
                 f"neuron.kind='comparator' decides on one analog sum, so {side} must hold all {n} inputs, got {lines}"

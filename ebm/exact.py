@@ -31,8 +31,8 @@ Energy = Callable[[Float[Array, "n d"]], Float[Array, " n"]]
 class Space:
     """All states of a model, numbered: digit i of a number, to base `n_states` from the lowest, is the state of site i.
 
-    Raises ValueError for another kind, when there is no site, a site has fewer than 2 states (more need one-hot rows), or there are more
-    than 2^22 states.
+    Raises ValueError for another kind, when there is no site, a site has fewer than 2 states (more need one-hot rows),
+    or there are more than 2^22 states.
     """
 
     n_sites: int

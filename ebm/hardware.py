@@ -10,6 +10,7 @@ from aimc.devices.base import Level
 from aimc.presets import preset
 from aimc.spec import CrossbarSpec, crossbar, with_levels
 from ebm import analog
+from ebm.energies.rbm import Rbm
 from ebm.samplers.gibbs import Machine
 
 NEURONS = ("adc", "comparator")
@@ -89,14 +90,22 @@ def machine(key: Key[Array, ""], params: Any, hardware: Hardware) -> Machine:
 
 
 def written_params(chip: Machine) -> Any:
-    """The ideal machine whose weights are those that a chip really holds; of an ideal machine, itself.
+    """The ideal machine whose weights are those that a chip really holds, its biases less the errors of its thresholds;
+    of an ideal machine, itself.
 
     Of two arrays the side that is driven by the visible units.
     """
     if not isinstance(chip, analog.Chip):
         return chip
     weights, _ = analog.written(chip)
-    return chip.model._replace(weights=weights.reshape(chip.model.weights.shape))
+    model = chip.model._replace(weights=weights.reshape(chip.model.weights.shape))
+    if chip.offsets is None:
+        return model
+    hidden, visible = chip.offsets
+    model = model._replace(hidden_bias=model.hidden_bias - hidden)
+    if isinstance(model, Rbm):  # other visible units have no threshold
+        model = model._replace(visible_bias=model.visible_bias - visible)
+    return model
 
 
 def rounded(params: Any, bits: Level | None) -> Any:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import aimc
 from aimc.devices import Gaussian, hermes
@@ -21,8 +22,10 @@ from aimc.noise import HASH
 from aimc.readout import UniformADC
 from aimc.spec import with_field
 from ebm import analog, gibbs
+from ebm.diagnostics import beta_eff
 from ebm.energies import gaussian, potts
 from ebm.energies.rbm import Rbm
+from ebm.hardware import rounded, written_params
 from ebm.sensitivity import sensitivity
 
 N, N_MODELS, N_CHAINS, N_SWEEPS = 6, 50, 2048, 12
@@ -100,7 +103,7 @@ ADC = aimc.crossbar(
 )
 ANALOG = replace(ADC, readout=aimc.Readout(noise=0.0))
 NOTHING = dict.fromkeys(("write", "cell", "read", "stuck", "offset"), 0.0)
-NOTHING |= {"adc_levels": WIDE, "range": 32.0, "random_bits": 23.0}
+NOTHING |= {"adc_levels": WIDE, "range": 32.0, "random_bits": 23.0, "weight_bits": 20.0}
 
 
 def chip_of(key, params, levels, kind, arrays):
@@ -113,8 +116,10 @@ def chip_of(key, params, levels, kind, arrays):
     spec = with_field(spec, "faults.stuck_off", levels["stuck"])
     if kind == "adc":
         spec = with_field(spec, "readout.n_levels", levels["adc_levels"])
-    neuron = analog.Neuron(kind=kind, random_bits=levels["random_bits"], offset_std=levels["offset"])
-    return analog.program(key, params, spec, neuron, arrays=arrays)
+        neuron = analog.Neuron(random_bits=levels["random_bits"], offset_std=levels["offset"])
+    else:
+        neuron = analog.Neuron(kind=kind, offset_std=levels["offset"])
+    return analog.program(key, rounded(params, levels["weight_bits"]), spec, neuron, arrays=arrays)
 
 
 @partial(jax.jit, static_argnames=("kind", "arrays"))
@@ -122,7 +127,11 @@ def _sampled(key, params, start, levels, kind, arrays):
     def one(key, params, start):
         chip_key, sweep_key = jax.random.split(key)
         chip = chip_of(chip_key, params, levels, kind, arrays)
-        return analog.written(chip), chip.offsets, gibbs.sweeps(sweep_key, chip, gibbs.Chains(start, start), N_SWEEPS)
+        return (
+            analog.written(chip),
+            written_params(chip)[1:],
+            gibbs.sweeps(sweep_key, chip, gibbs.Chains(start, start), N_SWEEPS),
+        )
 
     return jax.vmap(one)(jax.random.split(key, N_MODELS), params, start)
 
@@ -130,15 +139,15 @@ def _sampled(key, params, start, levels, kind, arrays):
 def sampled(models, law_of, *, kind="adc", arrays="one", seed=0, **levels):
     """z of chains that are started from the law and moved by the chip, the law, and the weights it is of.
 
-    `law_of(written, offsets)` is the stationary law of the chips that key makes, found with a dry run of the same key.
+    `law_of(written, biases)` is the stationary law of the chips that key makes, found with a dry run of the same key.
     """
     params = Rbm(*(jnp.asarray(part, jnp.float32) for part in models))
     levels = {name: jnp.float32(value) for name, value in (NOTHING | levels).items()}
     run = partial(_sampled, jax.random.key(seed, impl=HASH), params, levels=levels, kind=kind, arrays=arrays)
     start = jnp.zeros((N_MODELS, N_CHAINS, N))
-    written, offsets, _ = run(start=start)
-    written, offsets = ([np.asarray(part, float) for part in parts] for parts in (written, offsets))
-    law = law_of(written, offsets)
+    written, biases, _ = run(start=start)
+    written, biases = ([np.asarray(part, float) for part in parts] for parts in (written, biases))
+    law = law_of(written, biases)
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.choice(64, size=N_CHAINS, p=one / one.sum()) for one in law.sum(2)])
     chains = run(start=jnp.asarray(BITS[rows], jnp.float32))[2]
@@ -148,31 +157,61 @@ def sampled(models, law_of, *, kind="adc", arrays="one", seed=0, **levels):
     return z_of(counts, law), law, counts
 
 
+def of_written(m, w, o):
+    return stationary((w[0], *m[1:]))
+
+
+def of_rounded(m, bits):
+    return stationary((rounded_weights(m, bits), *m[1:]))
+
+
+def rounded_weights(models, bits):
+    """2^bits - 1 evenly spaced values up to the largest weight of each machine."""
+    half, largest = 2 ** (bits - 1) - 1, np.abs(models[0]).max((1, 2))[:, None, None]
+    return np.round(models[0] / largest * half) / half * largest
+
+
+# Of every non-ideality: what the chips are told, their law, and the TV to the ideal that a published study of five
+# machines gives, where it does.
 CONDITIONS = {
-    "ideal Gibbs": ({}, lambda m, w, o: stationary(m)),
-    "comparator": ({"kind": "comparator"}, lambda m, w, o: stationary(m, lambda x: phi(x / 1.702))),
+    "ideal Gibbs": ({}, lambda m, w, o: stationary(m), None),
+    "comparator": ({"kind": "comparator"}, lambda m, w, o: stationary(m, lambda x: phi(x / 1.702)), 0.0079),
     "comparator and noise in its sums": (
         {"kind": "comparator", "read": 1.0},
         lambda m, w, o: stationary(m, lambda x: phi(x / np.hypot(1.702, 1.0))),
+        None,
     ),
     "comparator with wrong thresholds": (
         {"kind": "comparator", "offset": 0.5},
-        lambda m, w, o: stationary((m[0], m[1] - o[1], m[2] - o[0]), lambda x: phi(x / 1.702)),
+        lambda m, w, o: stationary((m[0], *o), lambda x: phi(x / 1.702)),
+        None,
     ),
-    "read noise 0.5": ({"read": 0.5}, lambda m, w, o: stationary(m, lambda x: smeared(x, 0.5))),
-    "read noise 2": ({"read": 2.0}, lambda m, w, o: stationary(m, lambda x: smeared(x, 2.0))),
-    "read noise of cells": ({"cell": 0.2}, lambda m, w, o: stationary(m, partial(of_cells, m, 0.2))),
-    "programming error 5 %": ({"write": 0.05}, lambda m, w, o: stationary((w[0], *m[1:]))),
-    "programming error 20 %": ({"write": 0.2}, lambda m, w, o: stationary((w[0], *m[1:]))),
+    "read noise of cells": ({"cell": 0.2}, lambda m, w, o: stationary(m, partial(of_cells, m, 0.2)), None),
     "two arrays, 20 % each": (
         {"write": 0.2, "arrays": "two"},
         lambda m, w, o: stationary((w[0], *m[1:]), backward=w[1]),
+        None,
     ),
-    "a tenth of the cells stuck": ({"stuck": 0.1}, lambda m, w, o: stationary((w[0], *m[1:]))),
-    "ADC of 3 bits": ({"adc_levels": 7.0, "range": 8.0}, lambda m, w, o: converted(m, 3)),
-    "ADC of 6 bits": ({"adc_levels": 63.0, "range": 8.0}, lambda m, w, o: converted(m, 6)),
-    "random numbers of 4 bits": ({"random_bits": 4.0}, lambda m, w, o: stationary(m, partial(few_bits, 4))),
+    "a tenth of the cells stuck": ({"stuck": 0.1}, of_written, None),
 }
+for sigma, sheet in {0.5: 0.015, 1.0: 0.051, 2.0: 0.123}.items():
+    law_of = lambda m, w, o, sigma=sigma: stationary(m, lambda x: smeared(x, sigma))  # noqa: E731
+    CONDITIONS[f"read noise {sigma}"] = ({"read": sigma}, law_of, sheet)
+for bits, sheet in {2: 0.554, 3: 0.280, 4: 0.096, 6: 0.024, 8: 0.007}.items():
+    CONDITIONS[f"weights of {bits} bits"] = (
+        {"weight_bits": bits},
+        lambda m, w, o, bits=bits: of_rounded(m, bits),
+        sheet,
+    )
+for error, sheet in {0.02: 0.019, 0.05: 0.051, 0.1: 0.114, 0.2: 0.209}.items():
+    CONDITIONS[f"programming error {error:.0%}"] = ({"write": error}, of_written, sheet)
+for bits, sheet in {3: 0.070, 4: 0.037, 6: 0.010, 8: 0.003}.items():
+    law_of = lambda m, w, o, bits=bits: converted(m, bits)  # noqa: E731
+    CONDITIONS[f"ADC of {bits} bits"] = ({"adc_levels": 2.0**bits - 1, "range": 8.0}, law_of, sheet)
+for bits, sheet in {4: 0.016, 8: 0.001}.items():
+    law_of = lambda m, w, o, bits=bits: stationary(m, partial(few_bits, bits))  # noqa: E731
+    CONDITIONS[f"random numbers of {bits} bits"] = ({"random_bits": bits}, law_of, sheet)
+SEEN_FROM = 0.01  # total variation above which 102,400 chains must refuse the ideal law
 
 
 def of_cells(models, cell, field):
@@ -186,10 +225,10 @@ def converted(models, bits):
     _, a, c = models
     half = 2 ** (bits - 1) - 1
 
-    def rounded(bias):
+    def digitised(bias):
         return lambda x: sigmoid(np.round(np.clip((x - bias[:, None]) / 8, -1, 1) * half) / half * 8 + bias[:, None])
 
-    return stationary(models, rounded(c), rounded(a))
+    return stationary(models, digitised(c), digitised(a))
 
 
 def few_bits(bits, x):
@@ -198,15 +237,18 @@ def few_bits(bits, x):
 
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_fifty_chips_stay_at_the_law_that_enumeration_gives_them(models, name):
-    """102,400 chains over 50 machines, |z| < 4.5 of a statistic whose variance is exact; and against the ideal law the
-    same chains fail, where the two are apart."""
-    levels, law_of = CONDITIONS[name]
+    """102,400 chains over 50 machines, |z| < 4.5 of a statistic whose variance is exact; against the ideal law the same
+    chains fail, where the two are apart. The median TV of the laws is printed beside the published one."""
+    levels, law_of, sheet = CONDITIONS[name]
     z, law, counts = sampled(models, partial(law_of, models), seed=list(CONDITIONS).index(name), **levels)
     ideal = stationary(models)
-    apart = z_of(counts, ideal)
-    print(f"{name}: z {z:.2f}, against the ideal law {apart:.1f}, TV {np.median(distance(law, ideal)):.4f}")
+    apart, off = z_of(counts, ideal), distance(law, ideal)
+    tv = np.median(off)
+    print(f"{name}: z {z:.2f}, against ideal {apart:.1f}, TV {tv:.4f} (sheet {sheet}), largest {off.max():.4f}")
     assert abs(z) < 4.5
-    assert name == "ideal Gibbs" or apart > 4.5
+    assert apart > 4.5 or tv < SEEN_FROM
+    assert sheet is None or 0.6 * sheet < tv < 1.8 * sheet
+    assert name != "comparator" or tv <= 0.01
 
 
 # ---------------------------------------------------------------- the table of the laws
@@ -217,22 +259,12 @@ def medians(models, law):
     return np.median(distance(law, ideal)), np.median(divergence(ideal, law))
 
 
-def test_a_comparator_is_a_sigmoid_to_a_hundredth(models):
-    """Of the visible units, median of fifty machines; the sheet's five gave 0.0079. The largest is printed too."""
-    x = np.linspace(-12, 12, 4001)
-    assert np.abs(phi(x / analog.SIGMOID_NOISE) - sigmoid(x)).max() < 0.0095
-    off = distance(stationary(models, lambda x: phi(x / analog.SIGMOID_NOISE)), stationary(models))
-    print(f"comparator: median TV {np.median(off):.4f} (sheet 0.0079), largest {off.max():.4f}")
-    assert np.median(off) <= 0.01
-
-
 @pytest.mark.parametrize(("sigma", "sheet"), [(0.5, 0.015), (1.0, 0.051), (2.0, 0.123)])
 def test_read_noise_is_the_temperature_that_the_formula_says(models, sigma, sheet):
     """TV to the law at beta_eff at most 0.005 (median of fifty), and the smeared sigmoid is within 0.005 of the
     formula's up to sigma 1. The beta that fits the joint law best, by KL, is a little higher: within 0.01."""
     noisy = stationary(models, lambda x: smeared(x, sigma))
     beta = analog.effective_beta(sigma, analog.Neuron())
-    assert beta == pytest.approx(1 / np.sqrt(1 + np.pi * sigma**2 / 8), rel=1e-12)
     off = medians(models, noisy)[0]
     at_beta = np.median(distance(noisy, stationary(models, lambda x: sigmoid(beta * x))))
     grid = beta + np.linspace(-0.03, 0.03, 13)
@@ -260,9 +292,51 @@ def test_a_gain_restores_the_temperature_of_a_noisy_neuron(models):
         analog.restoring_gain(1.6)
 
 
-def test_noise_of_a_comparator_and_of_its_sums_add_in_quadrature():
-    neuron = analog.Neuron(kind="comparator", noise=1.2)
-    assert analog.effective_beta(0.9, neuron) == pytest.approx(1.702 / 1.5, rel=1e-12)
+def pseudo_likelihood_beta(law, fields):
+    """The beta that maximises E log sigmoid(±beta field) under a joint law, the root of a falling function."""
+
+    def slope(beta):
+        return np.sum(law[..., None] * fields / (1 + np.exp(beta * fields)))
+
+    return brentq(slope, 0.01, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sigma", "bound"),
+    [
+        ("adc", 0.5, 0.005),
+        ("adc", 1.0, 0.008),
+        ("adc", 2.0, 0.008),
+        ("comparator", 0.0, 0.018),  # Φ is not a sigmoid, and its best β for these laws is not that of SIGMOID_NOISE
+        ("comparator", 1.0, 0.005),
+    ],
+)
+def test_the_temperature_fitted_to_samples_of_a_chip_is_that_of_its_law_and_near_the_formula(
+    models, kind, sigma, bound
+):
+    """`beta_eff` of 2048 samples of each of fifty chips: against the same fit of the enumerated law within 4.5 of the
+    errors it states, whose mean square is right within 4.5. The median over chips lies above the formula, by `bound` at
+    most: the formula matches sigmoids, not laws, and misses 0.005 for three of these five."""
+    neuron = analog.Neuron(kind=kind)
+    slope = (lambda x: smeared(x, sigma)) if kind == "adc" else (lambda x: phi(x / np.hypot(1.702, sigma)))
+    _, law, counts = sampled(models, lambda w, o: stationary(models, slope), kind=kind, read=sigma, seed=77)
+    v, h = np.repeat(BITS, 64, axis=0), np.tile(BITS, (64, 1))
+    units = np.concatenate([v, h], axis=1)
+    found, error, expected = [], [], []
+    for w, a, c, p, count in zip(*models, law, counts, strict=True):
+        fields = np.concatenate([h @ w.T + a, v @ w + c], axis=1)
+        fit = beta_eff(np.repeat(units, count, axis=0), np.repeat(fields, count, axis=0))
+        found.append(fit.value)
+        error.append(fit.error)
+        expected.append(pseudo_likelihood_beta(p.ravel(), np.where(units > 0, fields, -fields)))
+    z = (np.array(found) - expected) / error
+    formula = float(analog.effective_beta(sigma, neuron))
+    of_laws, of_samples = np.median(expected) - formula, np.median(found) - formula
+    print(f"{kind}, noise {sigma}: formula {formula:.4f}, fit of laws {of_laws:+.4f}, of samples {of_samples:+.4f}")
+    assert np.abs(z).max() < 4.5
+    assert abs((z**2).mean() - 1) < 4.5 * np.sqrt(2 / N_MODELS)
+    assert 0 < of_laws < bound
+    assert abs(of_samples - of_laws) < 0.005
 
 
 SHEET = {2: (0.554, 1.44), 3: (0.280, 0.27), 4: (0.096, 0.028), 6: (0.024, 0.0016), 8: (0.007, 0.0002)}
@@ -284,10 +358,10 @@ def test_rounded_weights_cost_what_the_sheet_says_and_what_the_sensitivity_predi
             return analog.written(analog.program(key, params, spec))
 
         forward, backward = jax.jit(jax.vmap(write))(jax.random.split(jax.random.key(bits), N_MODELS), params)
-        rounded = np.round(w / largest * half) / half * largest
-        np.testing.assert_allclose(forward, rounded, atol=2e-6)
+        asked = rounded_weights(models, bits)
+        np.testing.assert_allclose(forward, asked, atol=2e-6)
         np.testing.assert_array_equal(forward, backward)
-        law = stationary((rounded, a, c))
+        law = stationary((asked, a, c))
         predicted = (largest[:, 0, 0] / half) ** 2 / 24 * (mean * (1 - mean)).sum((1, 2))
         rows.append((bits, *medians(models, law), tv, kl, np.median(divergence(ideal, law) / predicted)))
     for row in rows:
@@ -299,17 +373,14 @@ def test_rounded_weights_cost_what_the_sheet_says_and_what_the_sensitivity_predi
     assert found == sorted(found, reverse=True)
 
 
-@pytest.mark.parametrize(("error", "sheet"), [(0.02, 0.019), (0.05, 0.051), (0.10, 0.114), (0.20, 0.209)])
-def test_programming_error_costs_what_the_sheet_says(models, error, sheet):
-    """Relative error of every cell, as cells with that error are written; its size within 4 standard errors."""
+@pytest.mark.parametrize("error", [0.02, 0.05, 0.10, 0.20])
+def test_the_relative_error_of_written_weights_is_the_one_asked_for(models, error):
+    """1,800 weights, within 4 standard errors; what it does to the law is in CONDITIONS."""
     params = Rbm(*(jnp.asarray(part, jnp.float32) for part in models))
     levels = {name: jnp.float32(value) for name, value in (NOTHING | {"write": error}).items()}
-    written = np.asarray(_written(jax.random.key(7), params, levels), float)
-    relative = (written / models[0] - 1).ravel()
+    relative = (np.asarray(_written(jax.random.key(7), params, levels), float) / models[0] - 1).ravel()
     assert abs(relative.std() / error - 1) < 4 / np.sqrt(2 * relative.size)
-    tv, kl = medians(models, stationary((written, *models[1:])))
-    print(f"programming error {error}: TV {tv:.4f} (sheet {sheet}), KL {kl:.4f}")
-    assert 0.65 * sheet < tv < 1.5 * sheet
+    assert abs(relative.mean()) < 4 * error / np.sqrt(relative.size)
 
 
 @jax.jit
@@ -318,17 +389,6 @@ def _written(key, params, levels):
         return analog.written(chip_of(key, params, levels, "adc", "one"))[0]
 
     return jax.vmap(one)(jax.random.split(key, N_MODELS), params)
-
-
-def test_converters_and_random_numbers_cost_what_the_sheet_says(models):
-    for bits, sheet in {3: 0.070, 4: 0.037, 6: 0.010, 8: 0.003}.items():
-        tv = medians(models, converted(models, bits))[0]
-        print(f"ADC of {bits} bits: TV {tv:.4f} (sheet {sheet})")
-        assert 0.6 * sheet < tv < 1.8 * sheet
-    for bits, sheet in {4: 0.016, 8: 0.001}.items():
-        tv = np.median(distance(stationary(models, partial(few_bits, bits)), stationary(models)))
-        print(f"random numbers of {bits} bits: TV {tv:.4f} (sheet {sheet})")
-        assert 0.6 * sheet < tv < 1.5 * sheet
 
 
 def test_the_sensitivity_from_samples_is_that_of_the_exact_law(models):
@@ -426,6 +486,7 @@ def test_neurons_decide_with_the_stated_probabilities():
     few = np.round(sigmoid(np.asarray(fields, float)) * 8) / 8
     assert np.abs(few - sigmoid(np.asarray(fields, float))).max() <= 2.0**-4
     for neuron, p in (
+        (analog.Neuron(kind="comparator"), phi(np.asarray(fields, float) / 1.702)),
         (analog.Neuron(kind="comparator", noise=1.3), phi(np.asarray(fields, float) / 1.3)),
         (analog.Neuron(gain=0.5), sigmoid(0.5 * np.asarray(fields, float))),
         (analog.Neuron(random_bits=3), few),
@@ -483,6 +544,23 @@ def test_what_cannot_be_read_from_both_sides_takes_two_arrays(what):
     [
         (lambda: analog.Neuron(kind="spin"), "neuron.kind must be one of adc, comparator, got 'spin'"),
         (lambda: analog.Neuron(random_bits=24), "random_bits must be from 1 to 23"),
+        (lambda: analog.Neuron(kind="comparator", random_bits=8), "random_bits are those of a digital sigmoid"),
+        (lambda: analog.Neuron(kind="comparator", gain=2.0), r"gain is that of a digital sigmoid.*got 2\.0"),
+        (lambda: analog.Neuron(kind="comparator", noise=0.0), r"noise must be a positive number, got 0\.0"),
+        (lambda: analog.Neuron(kind="comparator", noise=float("nan")), "noise must be a positive number, got nan"),
+        (lambda: analog.Neuron(noise=1.0), r"noise is that of kind='comparator', got 1\.0 for 'adc'"),
+        (lambda: analog.Neuron(gain=-1.0), r"gain must be a positive number, got -1\.0"),
+        (lambda: analog.Neuron(offset_std=-0.1), r"offset_std must be at least 0, or None for no errors, got -0\.1"),
+        (
+            lambda: analog.program(
+                jax.random.key(0),
+                RBM._replace(weights=jnp.ones((6, 12)), visible_bias=jnp.ones(6)),
+                aimc.crossbar(rows=8, adc_bits=None),
+                analog.Neuron(kind="comparator"),
+                arrays="two",
+            ),
+            "so rows must hold all 12 inputs, got 8",
+        ),
         (lambda: analog.program(jax.random.key(0), RBM, ADC, arrays="three"), "arrays must be one of one, two"),
         (lambda: analog.program(jax.random.key(0), jnp.ones(3), ADC), "params must be of a layered model"),
         (

@@ -173,7 +173,7 @@ def test_tempered_copies_stay_at_the_enumerated_law_of_every_beta():
 
 
 def test_gibbs_with_gradients_stays_at_the_law_of_a_graph_machine():
-    """`partial(boltzmann.energy, graph)` is the `energy(params, x)` of every general sampler; 20,000 chains, 4 sigma."""
+    """`partial(boltzmann.energy, graph)` is the `energy(params, x)` of general samplers; 20,000 chains, 4 sigma."""
     graph, params = frustrated()
     energy = partial(boltzmann.energy, graph)
     states, p = enumerated(graph, params, 1.0)

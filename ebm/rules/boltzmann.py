@@ -58,7 +58,7 @@ class BoltzmannLearning:
         n_visible = self.graph.visible.shape[0]
         if data.ndim != 2 or data.shape[1] != n_visible or not bool((np.abs(np.asarray(data)) == 1).all()):
             raise ValueError(
-                f"data must be rows of {n_visible} spins in {{-1, 1}}, one for each visible node, got shape {data.shape} "
+                f"data must be rows of {n_visible} spins in {{-1, 1}}, one a visible node, got shape {data.shape} "
                 f"with values from {np.min(data)} to {np.max(data)}; bits x are spins 2 x - 1"
             )
         return chromatic.init(key, self._layout, self.chains)

@@ -8,7 +8,7 @@ Each node takes one uniform number a sweep, a function of key, colour, chain and
 layouts with the same classes give the same spins, up to fields that round differently, and so does any spread of the
 chains over devices. Keys of `aimc.noise.HASH` are the fastest.
 
-Parameters that are not finite have no law: all spins come back as nan, so that nothing downstream takes them for samples.
+Parameters that are not finite have no law: all spins come back as nan, so that nothing takes them for samples.
 """
 
 from typing import Any, NamedTuple
