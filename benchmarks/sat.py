@@ -1,10 +1,10 @@
 """Iterations to solution of the hardware's rules, and of WalkSAT on noisy arrays: the runs behind docs/sat.md.
 
-    BARRIERLESS_DATA=../shared/data python benchmarks/sat.py {klima,curve,noise,energy,speed} [--write]
+    BARRIERLESS_DATA=../shared/data python benchmarks/sat.py {klima,curve,noise,energy} [--write]
 
 klima: uf20, uf50 and uf100; each rule's noise level and its restart cutoff are chosen on one half of the instances, and
 the median over the other half is given with a 90 % interval (instances, then runs, resampled). noise: the same against
-read noise and programming error of the arrays. energy: one run's energy over time. speed: flips and gains a CPU-second.
+read noise and programming error of the arrays. energy: one run's energy over time.
 klima, noise and energy write docs/sat-<name>.json.
 """
 
@@ -14,8 +14,6 @@ import math
 import os
 import tarfile
 import tempfile
-import time
-from functools import reduce
 from pathlib import Path
 
 import jax
@@ -23,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from record import record, table
 
-from hnn_sat import Problem, Schedule, from_dimacs, random_ksat, solve, unsatisfiable_ksat
+from hnn_sat import Problem, Schedule, from_dimacs, random_ksat, solve
 from hnn_sat.dynamics import DYNAMICS
-from hnn_sat.engines import BitPlanes, TwoProducts, bit_sliced
+from hnn_sat.engines import BitPlanes, TwoProducts
 from hnn_sat.problem import original_clauses
 from hnn_sat.run_lengths import cutoff_its, nested_bootstrap
 from hnn_sat.statistics import iterations_to_solution, its_draws, median_of_instances
@@ -246,51 +244,9 @@ def energy_page(data: dict, out: Path) -> None:
     figure.write_html(out, include_plotlyjs=True)
 
 
-def per_cpu_s(function, amount: float) -> float:
-    """Amount done a CPU-second, median of 3 after one call that compiles."""
-    function()
-    rates = []
-    for _ in range(3):
-        began = time.process_time()
-        function()
-        rates.append(amount / (time.process_time() - began))
-    return float(np.median(rates))
-
-
-def speed() -> tuple[str, dict]:
-    problem = unsatisfiable_ksat(jax.random.key(0), 250, 4.26 - 8 / 250)
-    rows = []
-    for name, n_runs, flips in (("walksat", 512, 10_000), ("probsat", 512, 10_000), ("gnsat-n", 64, 1000)):
-        schedule = Schedule(replicas=n_runs, max_flips=flips)
-        rate = per_cpu_s(
-            lambda n=name, s=schedule: solve(jax.random.key(1), problem, s, dynamic=DYNAMICS[n], until="all"),
-            n_runs * flips,
-        )
-        rows.append((f"{name}, bit planes, {n_runs} replicas", "iterations", f"{rate / 1e6:.2f} M"))
-    n_words, repeats = 256, 20
-    tables = bit_sliced.tables(problem)
-    words = jax.random.bits(jax.random.key(0), (250, n_words), jnp.uint32)
-
-    @jax.jit
-    def gains(words):
-        def once(i, words):
-            planes, _ = bit_sliced.gain_planes(tables, words)
-            return reduce(jnp.bitwise_xor, planes, words)  # all planes, or the compiler leaves out what is not used
-
-        return jax.lax.fori_loop(0, repeats, once, words)
-
-    rate = per_cpu_s(lambda: jax.block_until_ready(gains(words)), 32 * n_words * repeats)
-    rows.append((f"gains of all variables, bit-sliced, {32 * n_words} replicas", "evaluations", f"{rate / 1e6:.2f} M"))
-    engine = TwoProducts(read_noise=0.1)
-    schedule = Schedule(replicas=64, max_flips=300)
-    rate = per_cpu_s(lambda: solve(jax.random.key(1), problem, schedule, engine=engine, until="all"), 64 * 300)
-    rows.append(("walksat, noisy arrays of 20 tiles, 64 replicas", "iterations", f"{rate / 1e6:.4f} M"))
-    return table(("uf250 (250 variables, 1065 clauses)", "what", "a CPU-second"), rows), {}
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("klima", "curve", "noise", "energy", "speed"))
+    parser.add_argument("what", choices=("klima", "curve", "noise", "energy"))
     parser.add_argument("--families", nargs="*", default=[], help="klima: only these")
     parser.add_argument("--rules", nargs="*", default=[], help="klima: only these")
     parser.add_argument("--levels", nargs="*", type=float, default=[], help="klima: these instead of LEVELS")
@@ -298,7 +254,7 @@ if __name__ == "__main__":
     parser.add_argument("--page", type=Path, help="draw the energies that docs/ holds into this HTML file")
     options = parser.parse_args()
     made = {"klima": lambda: klima(options.families, options.rules, options.levels), "curve": curve, "noise": noise,
-            "energy": energy, "speed": speed}  # fmt: skip
+            "energy": energy}  # fmt: skip
     text, data = made[options.what]()
     if options.write and data:
         (DOCS / f"sat-{options.what}.json").write_text(json.dumps(data) + "\n")

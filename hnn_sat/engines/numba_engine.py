@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int32, Int64, Key, UInt8, UInt32, UInt64
+from jaxtyping import Array, Bool, Int32, Int64, Key, UInt8, UInt16, UInt32, UInt64
 
 from hnn_sat.dynamics.base import Dynamic
 from hnn_sat.dynamics.walksat import WalkSAT
@@ -29,10 +29,10 @@ class Tables(NamedTuple):
     """
 
     problem: Problem
-    clause_start: Int64[np.ndarray, " m_plus_1"]
-    clause_literal: UInt32[np.ndarray, " t"]
-    start: Int64[np.ndarray, " codes_plus_1"]
-    occurrence: UInt32[np.ndarray, " t"]
+    clause_start: Int32[np.ndarray, " m_plus_1"]
+    clause_literal: UInt16[np.ndarray, " t"] | UInt32[np.ndarray, " t"]
+    start: Int32[np.ndarray, " codes_plus_1"]
+    occurrence: UInt16[np.ndarray, " t"] | UInt32[np.ndarray, " t"]
     half: np.uint64
     mask: np.uint64
 
@@ -87,10 +87,10 @@ class Numba(OwnLoop):
         half = 16 if max(problem.n_variables, problem.longest_clause) < 2**16 else 32
         return Tables(
             problem=problem,
-            clause_start=np.concatenate([[0], np.cumsum(is_literal.sum(axis=1))]).astype(np.int64),
-            clause_literal=flat.astype(np.uint32),
-            start=np.searchsorted(np.sort(flat), np.arange(2 * problem.n_variables + 1)).astype(np.int64),
-            occurrence=clause[np.argsort(flat, kind="stable")].astype(np.uint32),
+            clause_start=np.concatenate([[0], np.cumsum(is_literal.sum(axis=1))]).astype(np.int32),
+            clause_literal=flat.astype(_narrow(2 * problem.n_variables)),
+            start=np.searchsorted(np.sort(flat), np.arange(2 * problem.n_variables + 1)).astype(np.int32),
+            occurrence=clause[np.argsort(flat, kind="stable")].astype(_narrow(problem.n_clauses)),
             half=np.uint64(half),
             mask=np.uint64((1 << max(problem.n_variables - 1, 0).bit_length()) - 1),
         )
@@ -154,3 +154,8 @@ class Numba(OwnLoop):
     def best(self, state: Any) -> Bool[np.ndarray, "r n"]:
         """The best assignments met."""
         return state.best.astype(bool)
+
+
+def _narrow(n_codes: int) -> type[np.unsignedinteger]:
+    """Two bytes where they do: a flip waits for these tables, and what is shorter stays in the cache."""
+    return np.uint16 if n_codes <= 2**16 else np.uint32
