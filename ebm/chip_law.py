@@ -8,6 +8,7 @@ their number. It asks nothing of the errors: read noise, converters, comparators
 layer. It does ask that the chains have forgotten their start.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -128,21 +129,19 @@ def _read_terms(read: Array, chip: Chip, rows: Array) -> Array:
     return jnp.matmul(rows, on.T, precision=EXACT) + jnp.matmul(1 - rows, off.T, precision=EXACT)
 
 
+@partial(jax.jit, static_argnames="n_sweeps")
 def _log_sums(
     key: Key[Array, ""], chip: Chip, rows: Array, chains: gibbs.Chains, n_sweeps: int
 ) -> Float[Array, "n_rows n_groups"]:
     """log of the sum over sweeps and chains of p(v | read), group by group of chains."""
 
-    def go(key: Any, chip: Any, rows: Any, chains: Any) -> Array:
-        def body(carry: Any, step_key: Any) -> Any:
-            state, total = carry
-            move_key, read_key = jax.random.split(step_key)
-            state = gibbs.step(move_key, chip, state)
-            terms = _read_terms(mvm(read_key, state.hidden, chip.backward), chip, rows)
-            now = jax.nn.logsumexp(terms.reshape(len(rows), GROUPS, -1), axis=-1)
-            return (state, jnp.logaddexp(total, now)), None
+    def body(carry: Any, step_key: Any) -> Any:
+        state, total = carry
+        move_key, read_key = jax.random.split(step_key)
+        state = gibbs.step(move_key, chip, state)
+        terms = _read_terms(mvm(read_key, state.hidden, chip.backward), chip, rows)
+        now = jax.nn.logsumexp(terms.reshape(len(rows), GROUPS, -1), axis=-1)
+        return (state, jnp.logaddexp(total, now)), None
 
-        start = (chains, jnp.full((len(rows), GROUPS), -jnp.inf))
-        return jax.lax.scan(body, start, jax.random.split(key, n_sweeps))[0][1]
-
-    return jax.jit(go)(key, chip, rows, chains)
+    start = (chains, jnp.full((len(rows), GROUPS), -jnp.inf))
+    return jax.lax.scan(body, start, jax.random.split(key, n_sweeps))[0][1]

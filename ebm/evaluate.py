@@ -352,7 +352,7 @@ def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
     worst = max(reports, key=_badness)
     names = dict.fromkeys(name for report in reports for name in report)
     for name in names:
-        values = [report.get(name) for report in reports]
+        values: list[Any] = [report.get(name) for report in reports]
         first = values[0]
         if name == "is_trusted":
             found[name] = all(values)
