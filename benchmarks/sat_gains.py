@@ -76,13 +76,28 @@ def plain_gains(matrix: jax.Array, x: jax.Array, repeats: int) -> jax.Array:
     return jax.lax.fori_loop(0, repeats, once, x)
 
 
-@partial(jax.jit, static_argnames="repeats")
-def sliced_gains(tables: bit_sliced.Tables, words: jax.Array, repeats: int) -> jax.Array:
+@jax.jit
+def sliced_gains(tables: bit_sliced.Tables, words: jax.Array, first: jax.Array, stop: jax.Array) -> jax.Array:
     def once(i: jax.Array, words: jax.Array) -> jax.Array:
-        planes, _ = bit_sliced.gain_planes(tables, words)
-        return reduce(jnp.bitwise_xor, planes, words)  # all planes, or the compiler leaves out what is not used
+        # Stored whole: if they were only combined, the compiler would fuse them into one word.
+        planes, _ = bit_sliced.gain_planes(tables, words, i >= 0)
+        return reduce(jnp.bitwise_xor, planes, words)
 
-    return jax.lax.fori_loop(0, repeats, once, words)
+    return jax.lax.fori_loop(first, stop, once, words)
+
+
+@partial(jax.jit, static_argnames="flips")
+def plain_winner(key: jax.Array, matrix: jax.Array, x: jax.Array, flips: int) -> jax.Array:
+    """GNSAT-N, with nothing but jnp and jax.random."""
+
+    def once(i: jax.Array, x: jax.Array) -> jax.Array:
+        violated, makes, breaks = products(matrix, x, None)
+        noise = jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        winner = jnp.argmax(makes - breaks + 0.8 * noise, axis=1)
+        is_flip = jnp.arange(x.shape[1])[None, :] == winner[:, None]
+        return x ^ (is_flip & jnp.any(violated > 0, axis=1, keepdims=True))
+
+    return jax.lax.fori_loop(0, flips, once, x)
 
 
 @partial(jax.jit, static_argnames="flips")
@@ -114,12 +129,13 @@ def main() -> str:
     matrix, sliced = dense(problem), bit_sliced.tables(problem)
     n_words, n_few = 256, 64
     words = jax.random.bits(jax.random.key(0), (250, n_words), jnp.uint32)
+    span = jnp.int32(0), jnp.int32(20)
     few = jax.random.bernoulli(jax.random.key(1), shape=(n_few, 250))
 
     rates = interleaved(
         {
             "bit-sliced, 8,192 replicas": (
-                lambda: sliced_gains(sliced, words, 20).block_until_ready(),
+                lambda: sliced_gains(sliced, words, *span).block_until_ready(),
                 20 * 32 * n_words,
             ),
             "dense jnp, float32, 64 replicas": (lambda: plain_gains(matrix, few, 20).block_until_ready(), 20 * n_few),
@@ -136,10 +152,14 @@ def main() -> str:
     rates = interleaved(
         {
             **{
-                f"{rule}, a noise for each worth": searched(rule, BitSliced(by_worth=True), 8192, 64)
-                for rule in ("gnsat-n", "gnsat-u")
+                f"{rule}, 8,192 replicas": searched(rule, BitSliced(), 8192, 128)
+                for rule in ("gnsat-n", "gnsat-u", "mnsat")
             },
-            "gnsat-n, a noise for each variable": searched("gnsat-n", BitSliced(), 64, 64),
+            "gnsat-n, a noise for each variable, 64 replicas": searched("gnsat-n", BitSliced(by_worth=False), 64, 64),
+            "gnsat-n, dense jnp, float32, 64 replicas": (
+                lambda: plain_winner(jax.random.key(1), matrix, few, 64).block_until_ready(),
+                64 * n_few,
+            ),
         },
         5,
     )
