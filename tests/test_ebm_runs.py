@@ -77,6 +77,16 @@ def test_the_own_laws_are_what_the_simulated_chips_sample():
     assert f"total variation {ranges}" in page(), ranges
 
 
+def test_the_table_of_bounds_holds_the_numbers_of_the_run():
+    assert len(data("bound")) == 3
+    for row in data("bound"):
+        line = f"| {row['axis'].replace('_', ' ')} | {row['level']:g} |"
+        for arm in ARMS:
+            lower, error, rise, nearest = (row[f"{arm}_{what}"] for what in ("lower", "error", "rise", "nearest"))
+            line += f" {lower:.2f} ± {error:.2f}, rising {rise:.2f} | {nearest:.2f} |"
+        assert line in page(), line
+
+
 def test_the_table_of_scaling_holds_the_numbers_of_the_run():
     for axis in ("hidden", "rows"):
         points = [row for row in data("scaling") if row["axis"] == axis]
@@ -134,6 +144,8 @@ def test_the_table_of_joules_holds_the_numbers_of_the_run():
         ("wins 1.5 to 5.3 nats", lambda: sorted(loop_gain("weight_bits", bits) for bits in (2, 3, 4))[::2]),
         ("5 % costs 3.7 nats", lambda: (loss("write_noise", 0.05),)),
         ("takes back 2.9 of 3.1 nats at 5 % and 8.4 of 9.8 at 10 %", lambda: (*taken_back(0.05), *taken_back(0.1))),
+        ("is 3.4 and 3.9 nats worse", lambda: bounded("ideal_trained_nearest", "ideal_trained_lower")),
+        ("training in the loop wins 5.7 and 4.1 nats", lambda: bounded("in_the_loop_lower", "ideal_trained_lower")),
         ("flatters a 4-bit chip that was trained ideally by 0.7 nats", lambda: (flattery(),)),
     ],
 )
@@ -156,6 +168,10 @@ def taken_back(level):
     row = next(row for row in data("mismatch") if row["level"] == level)
     ideal, loop = (mean(row[arm]) for arm in ARMS)
     return loop - ideal, data("noise")[0]["log_likelihood"][0] - ideal
+
+
+def bounded(more, less):
+    return [row[more] - row[less] for row in data("bound") if row["axis"] == "adc_bits"]
 
 
 def flattery():
