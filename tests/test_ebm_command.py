@@ -146,6 +146,29 @@ def test_the_test_rows_are_looked_at_once_and_the_report_is_kept(finished):
     assert 1 <= first["tau_int_sweeps"] < 20
 
 
+def test_bounds_are_printed_with_their_errors_and_a_chip_with_its_own_law(tmp_path, monkeypatch, capsys):
+    """The table of a given report: no middle of two bounds, the rows they are of, and why not to trust them."""
+    from ebm import evaluate as evaluation
+    from ebm.__main__ import command
+
+    common = {"is_finished": True, "hidden": 64, "step": 5, "n_test": 3000, "test_rows_used": 1000, "test_looks": 1}
+    common |= {"validation_looks": [], "is_trusted": False, "distrust": "they are another machine's", "method": "M"}
+    bounds = {"lower": -20.5, "lower_error": 0.012, "upper": -20.1, "upper_error": None, "log_likelihood": -20.3}
+    own = {"own_lower": -21.5, "own_error": 0.034, "own_rise": 0.05, "standard_error": 0.3}
+    for found, words in (
+        (bounds | own, ("1000", "at least -20.500 ± 0.012", "at most -20.100 ± inf", "least -21.500 ± 0.034, +0.050")),
+        ({"log_likelihood": None, "standard_error": None}, ("nan",)),
+    ):
+        report = common | {f"test_{name}": value for name, value in found.items()}
+        monkeypatch.setattr(evaluation, "evaluate", lambda *_, report=report, **__: report)
+        monkeypatch.setenv("COLUMNS", "120")
+        command(["evaluate", str(tmp_path)])
+        printed = capsys.readouterr().out
+        for word in (*words, "DO NOT TRUST these likelihoods: they are another machine's"):
+            assert word in printed, printed
+        assert "-20.300" not in printed
+
+
 def test_what_a_run_cost_is_its_counts_priced(finished):
     """Adding up: 16 chains, 2 sweeps and 68 units are 2,176 p-bit updates a step; nats are those over the biases."""
     result = ebm("cost", finished, "--json")
