@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from hnn_sat import Schedule, from_clauses, model, random_ksat, solve, unsatisfiable_ksat, violated_clauses
+from hnn_sat import Schedule, from_clauses, model, random_ksat, solve, violated_clauses
 from hnn_sat.dynamics import DYNAMICS, WalkSAT
 from hnn_sat.engines import BitPlanes, Sparse, by_size, sparse
 from hnn_sat.problem import true_literal_counts
@@ -39,11 +39,8 @@ def test_it_makes_the_same_flips_as_the_bit_planes_for_every_kind_of_rule(rule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "problem", [unsatisfiable_ksat(jax.random.key(1), 100, 4.3), ragged(1)], ids=["3-SAT", "mixed"]
-)
-def test_it_makes_the_same_ten_thousand_flips(problem):
-    assert same_flips(problem, WalkSAT(), 10_000, 3).n_flips.tolist() == [10_000] * 3
+def test_it_makes_the_same_ten_thousand_flips_on_a_ragged_formula():
+    assert same_flips(ragged(1), WalkSAT(), 10_000, 2).n_flips.tolist() == [10_000] * 2
 
 
 def test_the_state_kept_flip_by_flip_equals_a_recount():

@@ -147,10 +147,16 @@ class WholeFormula(Engine):
 
     def pick_violated(self, tables: Any, view: Any, random_word: UInt32[Array, ""]) -> Int[Array, " k"]:
         """By the rank of the clause among those seen violated."""
-        up_to = sums_up_to(view.violated)
-        rank = random_word % jnp.maximum(up_to[-1], 1).astype(jnp.uint32)
+        size = group_size(view.violated.shape[0])
+        groups = jnp.pad(view.violated, (0, -view.violated.shape[0] % size)).reshape(-1, size)
+        in_group = jnp.sum(groups, axis=1, dtype=jnp.uint32)
+        before = sums_before(in_group)
+        rank = random_word % jnp.maximum(jnp.sum(in_group), 1)
+        group = jnp.sum(before <= rank, dtype=jnp.int32) - 1
+        flags = groups[group].astype(jnp.uint32)
         # The clause whose running count first exceeds the rank; with none seen the index lies beyond the table.
-        index = jnp.sum(up_to <= rank.astype(jnp.int32), dtype=jnp.int32)
+        up_to = before[group] + sums_before(flags) + flags
+        index = group * size + jnp.sum(up_to <= rank, dtype=jnp.int32)
         return tables.problem.literal.at[index].get(mode="fill", fill_value=2 * tables.problem.n_variables)
 
     def break_counts(self, tables: Any, view: Reading, literal: Int[Array, " k"]) -> Array:
@@ -162,10 +168,16 @@ class WholeFormula(Engine):
         return view.makes.at[literal >> 1].get(mode="fill", fill_value=0)
 
 
-def sums_up_to(flags: Bool[Array, " m"]) -> Int[Array, " m"]:
-    """Running count of flags by doubling, which a CPU does in log m fused passes; its cumulative sum is slow."""
-    total, shift = flags.astype(jnp.int32), 1
-    while shift < flags.shape[0]:
-        total = total + jnp.pad(total[:-shift], (shift, 0))
-        shift *= 2
-    return total
+def group_size(n_entries: int) -> int:
+    """Entries summed before the search for a violated clause descends into them: about the root of their number, so
+    that both levels are short. Rounding n_entries up to a multiple of it does not change it."""
+    size = 8
+    while size * size < n_entries:
+        size *= 2
+    return size
+
+
+def sums_before(counts: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
+    """Exclusive prefix sums, all pairs at once: on a CPU this fuses, which a cumulative sum or a product does not."""
+    position = jnp.arange(counts.shape[0])
+    return jnp.sum(jnp.where(position[:, None] < position[None, :], counts[:, None], 0), axis=0, dtype=jnp.uint32)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key, UInt32
 
-from hnn_sat.engines.base import Engine
+from hnn_sat.engines.base import Engine, group_size, sums_before
 from hnn_sat.problem import Problem, true_literal_counts
 
 WORD = 32
@@ -167,15 +167,6 @@ def _planes(bits: tuple[UInt32[Array, " words"], ...]) -> Planes:
     return Planes(bits, jax.lax.optimization_barrier(jnp.sum(ones, axis=1)))
 
 
-def group_size(n_words: int) -> int:
-    """Words summed before the search for a violated clause descends into them: about the root of their number, so
-    that both levels are short. Rounding n_words up to a multiple of it does not change it."""
-    size = 8
-    while size * size < n_words:
-        size *= 2
-    return size
-
-
 def _violated(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " words"]:
     """One bit for each clause without a true literal."""
     return ~reduce(jnp.bitwise_or, bits)
@@ -184,12 +175,6 @@ def _violated(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " word
 def _critical(bits: tuple[UInt32[Array, " words"], ...]) -> UInt32[Array, " words"]:
     """One bit for each clause with exactly one true literal."""
     return reduce(lambda only_first, plane: only_first & ~plane, bits)
-
-
-def sums_before(counts: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
-    """Exclusive prefix sums, all pairs at once: on a CPU this fuses, which a cumulative sum or a product does not."""
-    position = jnp.arange(counts.shape[0])
-    return jnp.sum(jnp.where(position[:, None] < position[None, :], counts[:, None], 0), axis=0, dtype=jnp.uint32)
 
 
 def select_bit(word: UInt32[Array, ""], rank: UInt32[Array, ""]) -> Int[Array, ""]:

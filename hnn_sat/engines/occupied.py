@@ -19,9 +19,10 @@ from hnn_sat.problem import Problem
 
 
 class Occurrences(NamedTuple):
-    """The clauses of every literal code; unused places name the clause beyond the last."""
+    """The clauses of every literal code, and its slot in each; unused places name the clause beyond the last."""
 
     clause: Int[Array, "codes d"]
+    slot: Int[Array, "codes d"]
 
 
 class View(NamedTuple):
@@ -40,11 +41,13 @@ def occurrences(problem: Problem) -> Occurrences:
     clause, slot = np.nonzero(literal < 2 * n)
     code = literal[clause, slot]
     order = np.argsort(code, kind="stable")
-    clause, code = clause[order], code[order]
+    clause, slot, code = clause[order], slot[order], code[order]
     degree = np.bincount(code, minlength=2 * n + 1)
-    table = np.full((2 * n + 1, max(1, int(degree.max(initial=0)))), problem.n_clauses, np.int32)
-    table[code, np.arange(len(code)) - (np.cumsum(degree) - degree)[code]] = clause
-    return Occurrences(jnp.asarray(table))
+    shape = (2 * n + 1, max(1, int(degree.max(initial=0))))
+    clauses, slots = np.full(shape, problem.n_clauses, np.int32), np.zeros(shape, np.int32)
+    place = (code, np.arange(len(code)) - (np.cumsum(degree) - degree)[code])
+    clauses[place], slots[place] = clause, slot
+    return Occurrences(jnp.asarray(clauses), jnp.asarray(slots))
 
 
 def true_literals(problem: Problem, x: Bool[Array, "r n"]) -> list[Bool[Array, "m r"]]:
@@ -61,8 +64,8 @@ def clause_sums(
     n_tiles, n_line, _ = array.g.shape
     code, column = problem.literal, jnp.arange(problem.n_clauses)
     last = 2 * problem.n_variables - 1
-    total = jnp.zeros_like(true[0], jnp.float32)
-    for tile in range(n_tiles):
+
+    def add(tile: Array, total: Array) -> Array:
         own = jnp.minimum(code, last)
         g = jnp.where(code // n_line == tile, array.g[tile][own % n_line, column[:, None]], 0.0)
         sums = reduce(jnp.add, [jnp.where(is_true, g[:, j, None], 0.0) for j, is_true in enumerate(true)])
@@ -70,8 +73,10 @@ def clause_sums(
             variance = reduce(jnp.add, [jnp.where(is_true, g[:, j, None] ** 2, 0.0) for j, is_true in enumerate(true)])
             noise = normal(jax.random.fold_in(key, tile), total.shape)
             sums = sums + read_noise * jnp.sqrt(variance) * noise
-        total = total + _converted(array, sums.T, tile, slice(None)).T
-    return total
+        return total + _converted(array, sums.T, tile, slice(None)).T
+
+    # A loop, and not one expression: XLA would read the array, noise and all, once more for every use of the sums.
+    return jax.lax.fori_loop(0, n_tiles, add, jnp.zeros_like(true[0], jnp.float32))
 
 
 def literal_sums(
@@ -90,13 +95,16 @@ def literal_sums(
     row = jnp.minimum(clause, lines.shape[0] - 1)
     g = jnp.where(is_driven, array.g[row // n_line, row % n_line, column[:, None]], 0.0)
     total = jnp.zeros(code.shape)
+    noise = None
+    if read_noise is not None:
+        count = code.astype(jnp.uint32) * np.uint32(n_tiles) + jnp.arange(n_tiles, dtype=jnp.uint32)[:, None]
+        keys = jnp.stack([jnp.broadcast_to(word[0], count.shape), word[1] + count], axis=-1)
+        noise = jax.vmap(jax.vmap(lambda k: normal(jax.random.wrap_key_data(k), ())))(keys)
     for tile in range(n_tiles):
         own = jnp.where(row // n_line == tile, g, 0.0)
         sums = jnp.sum(own, axis=1)
-        if read_noise is not None:
-            count = code.astype(jnp.uint32) * np.uint32(n_tiles) + np.uint32(tile)
-            noise = jax.vmap(lambda c: normal(jax.random.wrap_key_data(jnp.stack([word[0], word[1] + c])), ()))(count)
-            sums = sums + read_noise * jnp.sqrt(jnp.sum(own**2, axis=1)) * noise
+        if noise is not None:
+            sums = sums + read_noise * jnp.sqrt(jnp.sum(own**2, axis=1)) * noise[tile]
         total = total + _converted(array, sums, tile, column)
     return total
 
@@ -106,7 +114,7 @@ def words(key: Key[Array, ""], n_replicas: int) -> UInt32[Array, "r 2"]:
     return random_bits(key, (n_replicas, 2))
 
 
-def _converted(array: Any, sums: Array, tile: int, column: Any) -> Array:
+def _converted(array: Any, sums: Array, tile: Any, column: Any) -> Array:
     """What the converters of a tile make of sums that are given in fully-on cells."""
     readout = array.spec.readout
     errors = jax.tree.map(lambda leaf: leaf[tile][column], array.errors)

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key, UInt32
 
-from hnn_sat.engines.base import Engine
-from hnn_sat.engines.bit_planes import WORD, group_size, select_bit, sums_before
+from hnn_sat.engines.base import Engine, group_size, sums_before
+from hnn_sat.engines.bit_planes import WORD, select_bit
 from hnn_sat.problem import Problem, literal_values
 
 PIECE = 8  # occurrences visited at once by every replica
