@@ -62,7 +62,7 @@ ALL_ERRORS = Hardware(
 )  # the chip of the scaling curves
 LOOK = evaluation.Effort(chains=512, burn_in=200, sweeps=2)
 LAW_AXES: dict[str, tuple] = {"read_noise": (0.05, 0.1, 0.2, 0.4), "adc_bits": (3, 4, 6, 8)}
-BOUNDED = (("read_noise", 0.2), ("adc_bits", 3), ("adc_bits", 4))
+BOUNDED: tuple[tuple[str, Any], ...] = (("read_noise", 0.2), ("adc_bits", 3), ("adc_bits", 4))
 LAW_EFFORT = evaluation.Effort(chains=20_000, burn_in=100, sweeps=2)
 PLANTED_ROWS = 8192
 ARRAYS = {"reram": "reram_neurram", "capacitor": "capacitor"}  # priced chip: its preset
@@ -151,7 +151,7 @@ def bound() -> tuple[str, list]:
         row: dict[str, Any] = {"axis": axis, "level": level}
         for arm, learnt in zip(study.ARMS, (params, state.params), strict=True):
             start_key, burn_key, law_key = jax.random.split(jax.random.key(2), 3)
-            chip = hardware.machine(jax.random.key(3), learnt, chosen)
+            chip: Any = hardware.machine(jax.random.key(3), learnt, chosen)
             chains = gibbs.init(start_key, chip, SAMPLING.chains)
             chains = jax.jit(gibbs.sweeps, static_argnums=3)(burn_key, chip, chains, SAMPLING.burn_in)
             own = chip_law.log_likelihood(law_key, chip, data.test, chains, 1000)
