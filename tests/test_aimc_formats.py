@@ -119,7 +119,9 @@ def test_shared_scales_are_the_e8m0_of_ml_dtypes():
 def test_logarithmic_numbers_are_the_nearest_in_the_logarithm():
     form = formats.Logarithmic()
     codes = np.arange(256, dtype=np.uint8)
-    values = np.where(codes & 127 == 127, 0.0, 3.0 * 2.0 ** (-(codes & 127) / 8.0)) * np.where(codes >> 7, -1, 1)
+    values = np.where(codes & 127 == 127, 0.0, 3.0 * 2.0 ** (-((codes & 127).astype(float)) / 8.0)) * np.where(
+        codes >> 7, -1, 1
+    )
     np.testing.assert_allclose(form.decode(jnp.asarray(codes), jnp.float32(3.0)), values, rtol=1e-6)
     np.testing.assert_array_equal(form.encode(form.decode(jnp.asarray(codes), 3.0), jnp.float32(3.0)), codes)
     x = np.random.default_rng(2).normal(size=3000).astype(np.float32)

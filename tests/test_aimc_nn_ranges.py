@@ -25,7 +25,7 @@ def test_calibration_finds_the_quantiles_the_deviations_and_the_largest():
         ("max", size.max()),
     ):
         layer = _layer()
-        nn.calibrate(layer, [DATA[:200], DATA[200:]], inputs=method, percent=99, deviations=2.5)
+        nn.calibrate(layer, [DATA[:200], DATA[200:]], inputs=method, percent=99.0, deviations=2.5)
         # A histogram's bins are 1.7 % wide.
         np.testing.assert_allclose(layer.spec.inputs.range, expected, rtol=0.02 if method == "percentile" else 1e-6)
     layer = _layer(adc_bits=6)

@@ -44,8 +44,10 @@ def factors(
 
     try:
         shapes = jax.eval_shape(lambda: run(None)[1])
-    except ValueError as error:
-        raise ValueError(f"the factors of a layer inside a scan cannot be handed out: {error}") from error
+    except TypeError as error:  # a scan's carry would have to grow
+        if "scan" not in str(error):
+            raise
+        raise ValueError("the factors of a layer inside a scan, one pair a step, cannot be handed out") from error
     for path in paths:
         if len(shapes[path]) != 1:
             raise ValueError(
