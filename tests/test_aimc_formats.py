@@ -119,16 +119,17 @@ def test_shared_scales_are_the_e8m0_of_ml_dtypes():
 def test_logarithmic_numbers_are_the_nearest_in_the_logarithm():
     form = formats.Logarithmic()
     codes = np.arange(256, dtype=np.uint8)
-    values = np.where(codes & 127 == 127, 0.0, 3.0 * 2.0 ** (-((codes & 127).astype(float)) / 8.0)) * np.where(
-        codes >> 7, -1, 1
-    )
-    np.testing.assert_allclose(form.decode(jnp.asarray(codes), jnp.float32(3.0)), values, rtol=1e-6)
-    np.testing.assert_array_equal(form.encode(form.decode(jnp.asarray(codes), 3.0), jnp.float32(3.0)), codes)
-    x = np.random.default_rng(2).normal(size=3000).astype(np.float32)
+    size = (codes & 127).astype(float)
+    values = np.where(size == 127, 0.0, 3.0 * 2.0 ** (-size / 8.0)) * np.where(codes >> 7, -1, 1)
+    decoded = form.decode(jnp.asarray(codes), jnp.float32(3.0))
+    np.testing.assert_allclose(decoded, values, rtol=1e-6)
+    np.testing.assert_array_equal(form.encode(decoded, jnp.float32(3.0)), codes)
+    x = np.append(np.random.default_rng(2).normal(size=3000), [1e-6, -1e-6]).astype(np.float32)
     rounded = np.asarray(form.round(jnp.asarray(x), 0), np.float64)
     kept = rounded != 0
     # Half a step, and float32's rounding of the logarithm.
     assert np.abs(np.log2(np.abs(rounded[kept] / x[kept]))).max() <= 1 / 16 + 1e-5
+    assert not kept[-2:].any()
     assert np.abs(x[~kept]).max() < np.abs(x).max() * 2.0 ** (-126.4 / 8)
 
 

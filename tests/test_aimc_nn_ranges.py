@@ -104,7 +104,7 @@ def test_the_report_agrees_with_the_closed_form():
     # 4 root mean squares of a Gaussian: 6.3e-5 of the sums clip, of 256,000 of them 16 ± 4.
     assert row.clipped_inputs == 0.0
     assert 0 < row.clipped_sums < 2e-4
-    sliced = nn.AnalogLinear(8, 4, aimc.crossbar(mapping=aimc.Mapping(n_slices=2)), rngs=nnx.Rngs(0))
+    sliced = nn.AnalogLinear(8, 4, aimc.crossbar(mapping=aimc.Mapping(n_slices=2, slice_bits=4)), rngs=nnx.Rngs(0))
     assert nn.report(sliced, [jnp.ones((1, 8))])[0].predicted_snr_db is None
 
 
