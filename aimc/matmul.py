@@ -24,7 +24,8 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
 
     Every column of every row tile, slice and bit plane is digitised on its own and the results are added digitally.
     key is consumed: it draws what is fresh in this call (slow, input, read and readout noise); what is frozen is in
-    `state`. Gradients pass straight through converters inside their range and treat noise as a constant.
+    `state`. Gradients pass straight through converters inside their range and treat noise as a constant; ranges
+    (`inputs.range`, `readout.full_scale`) get theirs as learned step sizes do (Esser et al. 2020).
 
     Raises ValueError when the length of x does not fit the programmed weights.
     """
@@ -48,13 +49,14 @@ def mvm(key: Key[Array, ""], x: Float[Array, "*batch n_in"], state: State) -> Fl
 @jax.custom_jvp
 def _compensated(y: Array, x_max: Array, gain: Array) -> Array:
     """y in the units of the inputs, drift undone. A gain undoes what drift did to cells whose gradient does not drift,
-    so to the gradient it is 1; the scale of the inputs is a constant."""
+    so to the gradient it is 1."""
     return y * (x_max * gain)
 
 
 @_compensated.defjvp
 def _compensated_jvp(primals, tangents):
-    return _compensated(*primals), tangents[0] * primals[1]
+    y, x_max, _ = primals
+    return _compensated(*primals), tangents[0] * x_max + y * tangents[1]
 
 
 def column_sums(
@@ -173,8 +175,7 @@ def _read(key: Array, x: Array, tile: tuple, unit: Array, state: State) -> Array
 
 
 def _digitise(key: Array, sums: Array, errors: Any, unit: Array, spec: CrossbarSpec) -> Array:
-    full_scale = jax.lax.stop_gradient(jnp.asarray(spec.readout.full_scale))
-    return spec.readout.read(key, sums * (1.0 / full_scale), errors, jax.lax.stop_gradient(unit))
+    return spec.readout.read(key, sums * (1.0 / jnp.asarray(spec.readout.full_scale)), errors, unit)
 
 
 def _output_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:
