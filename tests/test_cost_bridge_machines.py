@@ -16,7 +16,8 @@ from cost_bridge.uncertainty import medians
 BASE = tables(medians(load()))
 H100, A100 = BASE["gpu.h100"], BASE["gpu.a100"]
 NOBODY_PRICES = {"cam_searches", "pulses", "pbit_updates", "node_reads", "node_writes"}
-"""Events of readouts that no chip of the table has, and of p-bits, which are priced elsewhere; a chip that gets one takes its event out of this set."""
+"""Events of readouts that no chip of the table has, and of p-bits, which are priced elsewhere; a chip that gets one
+takes its event out of this set."""
 NO_COPROCESSOR = {name: Price() for name in chip_model.COPROCESSOR_EVENTS}
 
 
