@@ -19,7 +19,7 @@ from aimc.counts import ADAM_BYTES, ADAM_FLOPS, Counts, matmul_counts, program_c
 from ebm import data as binary_data
 from ebm.counts import PHILOX_OPS, pcd_step_counts, pcd_step_operations
 from hnn_sat import Problem, Schedule, solve
-from hnn_sat.counts import iteration_counts, sizes, walksat_counts
+from hnn_sat.counts import check_counts, iteration_counts, sizes, walksat_counts
 from hnn_sat.statistics import IterationsToSolution, iterations_to_solution
 
 from .analog import AnalogWork
@@ -126,7 +126,8 @@ def sat_solution(
     """A solution of one formula with probability 99 %: as many flips, over all replicas, as `its` says.
 
     The pass that is priced is one flip of each replica; an array makes them one after the other. The search ran
-    digitally: the array columns are prices of the machine's two products, at as many flips give or take. A saturated
+    digitally: the array columns are prices of the machine's two products, with an exact count of the violated clauses
+    kept beside the arrays, at as many flips give or take. A saturated
     GPU has more replicas than one formula can use and has to search many formulas at once. `flip`: measured CPU
     seconds of one flip of one replica, if there are any. Raises ValueError if no run was solved: ITS is then unknown.
     """
@@ -154,7 +155,9 @@ def sat_solution(
         repeats=repeats,
         analog={
             chip: AnalogWork(
-                counts=(replicas * iteration_counts(shape, rows=spec.rows, cols=spec.cols)).as_dict(),
+                counts=(
+                    replicas * (iteration_counts(shape, rows=spec.rows, cols=spec.cols) + check_counts(shape))
+                ).as_dict(),
                 tiles=incidence_tiles(spec.rows, spec.cols),
                 cells=2 * 2 * 2 * n * m,
                 binary_reads=True,

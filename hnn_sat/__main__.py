@@ -1,5 +1,6 @@
 """The command `hnn-sat`: solve DIMACS files as the SAT competition wants it, one or a folder; sweep noise; generate."""
 
+import hashlib
 import json
 import math
 import signal
@@ -19,6 +20,8 @@ import hnn_sat
 from cost_bridge.cli import check_seed, run
 from hnn_sat.dynamics import DYNAMICS
 from hnn_sat.engines import BitPlanes, BitSliced, CamSearch, Engine, Numba, Sparse, TwoProducts, by_size
+from hnn_sat.engines.base import OwnLoop
+from hnn_sat.levels import as_level
 from hnn_sat.problem import original_clauses
 from hnn_sat.propagate import propagate
 from hnn_sat.schedule import LARGEST_FLIPS
@@ -115,6 +118,14 @@ def _check_limits(time_limit: float, seed: int) -> None:
     check_seed(seed)
 
 
+def _check_rule(dynamics: str, engine: str, noise: float | None) -> None:
+    """Refuse before the first file what every file would be refused for."""
+    rule = DYNAMICS[dynamics]
+    level, machine = as_level(rule.noise if noise is None else noise, most=rule.most), ENGINES.get(engine)
+    if isinstance(machine, OwnLoop):
+        machine.check(rule, level)
+
+
 def _search(
     file: Path,
     seed: int,
@@ -206,10 +217,13 @@ def bench(
 ) -> int:
     """Solve every .cnf file of a folder, a row each.
 
+    A file that cannot be read or searched gets a row with status ERROR and the reason, and the others go on; the exit
+    code is then 2.
+
     Args:
         folder: where the files are; sub-folders are not searched.
         out: a file of JSON lines to add each row to as it is finished; files that have a row there, made with the same
-            options, are not solved again.
+            options and of the same content, are not solved again.
         seed: of all randomness, the same for every file.
         time_limit: seconds for each file.
         dynamics: the rule.
@@ -224,6 +238,7 @@ def bench(
     """
     schedule = _schedule(replicas, max_flips, restart_after, luby, noise)
     _check_limits(time_limit, seed)
+    _check_rule(dynamics, engine, noise)
     files = sorted(path for path in folder.iterdir() if path.suffix == ".cnf")
     if not files:
         raise ValueError(f"{folder} holds no file that ends in .cnf")
@@ -232,29 +247,44 @@ def bench(
         "max_flips": max_flips, "restart_after": restart_after, "luby": luby, "noise": noise,
         "propagation": propagation,
     }  # fmt: skip
-    rows = [row for row in _rows(out) if row.get("options") == options]
-    done = {row["file"] for row in rows}
+    known = {(row["file"], row.get("sha256")): row for row in _rows(out) if row.get("options") == options}
+    n_errors = 0
     if not json_:
         print(f"{'file':<32} {'status':<14} {'violated':>8} {'flips':>14} {'seconds':>9}")
     with _interrupts() as is_interrupted:
         for path in files:
-            row = next((row for row in rows if row["file"] == path.name), None)
-            if path.name not in done:
-                answer = _search(path, seed, time_limit, dynamics, engine, schedule, propagation, is_interrupted)
+            content = _content(path)
+            row = known.get((path.name, content.get("sha256"))) if content else None
+            if row is None:
+                try:
+                    answer = _search(path, seed, time_limit, dynamics, engine, schedule, propagation, is_interrupted)
+                except (ValueError, OSError) as error:
+                    answer = Answer("ERROR", {"error": str(error)}, [])
                 if is_interrupted():
                     print(f"interrupted in {path.name}; finished rows are kept in {out}", file=sys.stderr)
                     return 130
-                row = answer.report | {"file": path.name, "status": answer.status, "options": options}
+                row = answer.report | {"file": path.name, "status": answer.status, "options": options} | content
                 if out is not None:
                     with out.open("a", encoding="utf-8") as lines:
                         lines.write(json.dumps(row) + "\n")
-            assert row is not None
+            if row["status"] == "ERROR":
+                n_errors += 1
+                print(f"error: {row['error']}", file=sys.stderr)
             if json_:
                 print(json.dumps(row), flush=True)
             else:
                 cells = (row.get("n_unsatisfied", "-"), row.get("n_flips", 0), row.get("seconds", 0.0))
                 print(f"{path.name:<32} {row['status']:<14} {cells[0]:>8} {cells[1]:>14,} {cells[2]:>9.2f}", flush=True)
-    return 0
+    return 2 if n_errors else 0
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Size and hash of the file, by which a later run knows it again; nothing if it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return {}
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _rows(out: Path | None) -> list[dict[str, Any]]:
@@ -351,21 +381,23 @@ def cost(
 ) -> int:
     """Iterations, seconds and joules to a solution with 99 % probability, of one formula or of a folder of them.
 
-    Every replica searches to its own solution, exactly; iterations to solution (ITS99, exponential law, censored runs)
-    times what one iteration costs on the machine give TTS99 and ETS99. The 90 % intervals hold the doubt of the runs
-    and, for joules and seconds, of the prices; the last line is the median over formulas, which are resampled, too.
+    Every replica searches to its own solution, exactly; iterations to solution (ITS99, exponential law, censored
+    runs) times what one iteration costs on the machine give TTS99 and ETS99. On a chip every iteration pays for an
+    exact count of the violated clauses beside the arrays, which is what tells a search with errors when to stop. The
+    90 % intervals hold the doubt of the runs and, for joules and seconds, of the prices; the last line is the median
+    over formulas, which are resampled, too.
 
     Args:
         path: a .cnf file, or a folder of them.
         machine: reram and capacitor hold the formula in arrays that cost_bridge prices event by event; klima is the
             machine of Pedretti et al. 2025, 3-SAT only, at its authors' energy and time of an iteration.
-        dynamics: the rule; walksat, mnsat and the gnsat rules can be priced.
+        dynamics: the rule; all but glauber, whose colours differ in size, can be priced on a chip.
         replicas: independent searches.
         max_flips: iterations after which a search is cut off.
         noise: the level of the rule; the rule's own if not given.
         seed: of all randomness.
         draws: of the prices and of what the runs leave possible.
-        json_: print one JSON object instead.
+        json_: print one JSON object instead; what is infinite, because no run was solved, is null there.
     """
     import numpy as np
 
@@ -411,8 +443,13 @@ def cost(
         "replicas": replicas, "max_flips": max_flips, "seed": seed, "boundary": "chip", "evidence": priced.evidence,
         "sources": list(priced.sources), "files": rows, "median": median,
     }  # fmt: skip
+    if unsolved := [row["file"] for row in rows if row["n_solved"] == 0]:
+        report["warning"] = (
+            f"no run solved {', '.join(unsolved)} within {max_flips} iterations, so their ITS99, TTS99 and ETS99 have "
+            "no upper bound (null); give more --max-flips or --replicas"
+        )
     if json_:
-        print(json.dumps(report))
+        print(json.dumps(_finite(report)))
         return 0
     print(f"{dynamics} on {machine}, at the chip; value and 90 % interval")
     print(f"{'file':<24} {'solved':>9} {'ITS99':>30} {'TTS99, s':>30} {'ETS99, J':>30}")
@@ -423,23 +460,39 @@ def cost(
     print(f"evidence of the prices: {priced.evidence}; iterations: simulated, without errors of the hardware")
     for source in priced.sources:
         print(f"source: {source}")
+    if "warning" in report:
+        print(f"warning: {report['warning'].replace(' (null)', '')}")
     return 0
 
 
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _iteration(problem: hnn_sat.Problem, machine: str, dynamics: str) -> Any:
-    """What an iteration asks of a machine that holds the incidence matrix and its transpose in tiles."""
+    """What an iteration asks of a machine that holds the incidence matrix and its transpose in tiles, with the exact
+    count of violated clauses kept beside them."""
     from aimc import presets
     from aimc.counts import tiles
     from cost_bridge.searches import Iteration
-    from hnn_sat.counts import iteration_counts, winner_counts
+    from hnn_sat.counts import annealing_counts, check_counts, iteration_counts, probsat_counts, winner_counts
 
-    if dynamics != "walksat" and dynamics not in ("mnsat", "gnsat-n", "gnsat-u", "gnsat-v", "gnsat-b"):
-        raise ValueError(f"an iteration of {dynamics} is not counted yet; name walksat, mnsat or a gnsat rule")
+    if dynamics == "glauber":
+        raise ValueError("an iteration of glauber costs as its colour is large and has no one price; name another rule")
     tile = presets.capacitor() if machine == "capacitor" else presets.reram_neurram()
     size = {"rows": tile.rows, "cols": tile.cols}
     n, m = problem.n_variables, problem.n_clauses
     if dynamics == "walksat":
         counts = iteration_counts(problem, **size)
+    elif dynamics == "probsat":
+        counts = probsat_counts(problem, **size)
+    elif dynamics == "metropolis":
+        counts = annealing_counts(problem, **size)
     else:
         words = 3 if dynamics == "gnsat-b" else None  # a coin, and a choice among equals or among those to walk to
         counts = winner_counts(problem, "make" if dynamics == "mnsat" else "gain", **size, random_words=words)
@@ -447,7 +500,7 @@ def _iteration(problem: hnn_sat.Problem, machine: str, dynamics: str) -> Any:
         rule=dynamics,
         n_variables=n,
         longest_clause=problem.longest_clause,
-        counts=counts.as_dict(),
+        counts=(counts + check_counts(problem)).as_dict(),
         tiles=tiles(2 * n, m, **size) + tiles(m, 2 * n, **size),
         cells=2 * 2 * 2 * n * m,
     )

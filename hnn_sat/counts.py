@@ -1,7 +1,5 @@
 """What one iteration asks of an analog machine and of a digital computer, counted from shapes."""
 
-from dataclasses import replace
-
 from aimc.counts import Counts
 from hnn_sat.placement import Placement
 from hnn_sat.problem import Problem
@@ -22,40 +20,20 @@ def iteration_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, 
       line (dac_samples), although only n of them carry a one. Each column of each row tile is converted once
       (adc_samples) with 2 bits, that is to 0, 1 or at least 2: partial sums of row tiles that are cut off there still
       add up to the right class. digital_ops: row_tiles - 1 adds and 2 comparisons, with 0 and with 1, for each clause.
-    Backward, twice (violated, then critical clauses drive the m lines): 2 n m analog_macs each. Of the two columns of a
-      variable only one is converted, chosen by its present value: n adc_samples for each row tile, with
-      row_tiles - 1 adds. digital_ops besides: n subtractions for the gains.
+    Backward, once: the critical clauses drive the m lines, 2 n m analog_macs. What a flip makes is not asked for, so
+      the violated clauses never do. Of the two columns of a variable only one is converted, chosen by its present
+      value: n adc_samples for each row tile, with row_tiles - 1 adds.
     Choice: m digital_ops for the violated clause (one visit of each flag), 3 for each of k literals (fetch, compare
       with the least, count the equals), and 3 for the coin, the winner and the flip. 96 random_bits.
-    buffer_bytes: the two clause flags of m bits, written and read, n bits of state read, two counts of 2 bytes for
-      each variable written and read.
-    array_cycles: 3, the reads that have to follow each other.
+    buffer_bytes: the two clause flags of m bits, written and read, n bits of state read, a count of 2 bytes for each
+      variable written and read.
+    array_cycles: 2, the reads that have to follow each other.
 
     Raises ValueError if a size is not positive.
     """
-    n, m, n_literals = _checked(shape)
-    for name, size in (("rows", rows), ("cols", cols)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
-    k = _tiles(n_literals, m)
-    forward = Counts(
-        analog_macs=2 * n * m,
-        dac_samples=2 * n * _tiles(m, cols),
-        adc_samples=_tiles(2 * n, rows) * m,
-        digital_ops=(_tiles(2 * n, rows) - 1) * m + 2 * m,
-        array_cycles=1,
-        buffer_bytes=2 * 2 * _tiles(m, 8) + _tiles(n, 8),
-    )
-    backward = Counts(
-        analog_macs=2 * n * m,
-        dac_samples=m * _tiles(2 * n, cols),
-        adc_samples=_tiles(m, rows) * n,
-        digital_ops=(_tiles(m, rows) - 1) * n,
-        array_cycles=1,
-        buffer_bytes=2 * 2 * n,
-    )
-    choice = Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
-    return forward + 2 * backward + choice
+    _, m, n_literals = _checked(shape)
+    choice = Counts(digital_ops=m + 3 * _tiles(n_literals, m) + 3, random_bits=RANDOM_BITS)
+    return _reads(shape, 1, rows, cols) + choice
 
 
 def winner_counts(
@@ -68,52 +46,33 @@ def winner_counts(
 ) -> Counts:
     """One flip of the same arrays that flips the variable of greatest noisy worth, among all of them.
 
-    worth "gain" reads three times, as `iteration_counts`; "make" twice, without the critical clauses. Choice: no clause
-      is picked; digital_ops n subtractions (for "gain"), n additions of noise, n - 1 comparisons, and 1 for the flip.
+    worth "gain" reads three times, the violated and then the critical clauses backward; "make" twice, without the
+      critical ones. Choice: no clause is picked; digital_ops n subtractions (for "gain"), n additions of noise, n - 1
+      comparisons, and 1 for the flip.
     random_bits: 32 for each of `random_words`, by default one for each variable.
     Raises ValueError for another worth, or a size that is not positive.
     """
     if worth not in ("gain", "make"):
         raise ValueError(f"worth must be gain or make, got {worth!r}")
-    n, m, n_literals = _checked(shape)
-    both = iteration_counts(shape, rows=rows, cols=cols)
-    k = _tiles(n_literals, m)
-    as_walksat = n + m + 3 * k + 3
-    choice = (n if worth == "gain" else 0) + n + n - 1 + 1
-    pass_ops = (_tiles(m, rows) - 1) * n
-    spared = 0 if worth == "gain" else 1
-    return replace(
-        both,
-        analog_macs=both.analog_macs - spared * 2 * n * m,
-        dac_samples=both.dac_samples - spared * m * _tiles(2 * n, cols),
-        adc_samples=both.adc_samples - spared * _tiles(m, rows) * n,
-        digital_ops=both.digital_ops - as_walksat + choice - spared * pass_ops,
-        array_cycles=both.array_cycles - spared,
-        buffer_bytes=both.buffer_bytes - spared * 2 * 2 * n,
-        random_bits=32 * (n if random_words is None else random_words),
+    n, _, _ = _checked(shape)
+    n_backward = 2 if worth == "gain" else 1
+    choice = Counts(
+        digital_ops=n_backward * n + n - 1 + 1, random_bits=32 * (n if random_words is None else random_words)
     )
+    return _reads(shape, n_backward, rows, cols) + choice
 
 
 def probsat_counts(shape: Problem | tuple[int, int, int], *, rows: int = 256, cols: int = 256) -> Counts:
     """One flip of the same arrays that chooses as probSAT does: a violated clause, then a variable by its break.
 
-    Two reads: what a flip makes is not asked for, so the violated clauses never drive the backward array. Choice:
-    digital_ops m for the violated clause, 4 for each of k literals (fetch, table of weights, running sum, comparison
-    with the threshold), and 2 for the threshold and the flip; no subtractions. random_bits: 64, clause and variable.
+    Two reads, as for WalkSAT. Choice: digital_ops m for the violated clause, 4 for each of k literals (fetch, table of
+    weights, running sum, comparison with the threshold), and 2 for the threshold and the flip. random_bits: 64, clause
+    and variable.
     Raises ValueError if a size is not positive.
     """
-    n, m, n_literals = _checked(shape)
-    k, both = _tiles(n_literals, m), iteration_counts(shape, rows=rows, cols=cols)
-    return replace(
-        both,
-        analog_macs=both.analog_macs - 2 * n * m,
-        dac_samples=both.dac_samples - m * _tiles(2 * n, cols),
-        adc_samples=both.adc_samples - _tiles(m, rows) * n,
-        digital_ops=both.digital_ops - (n + m + 3 * k + 3) - (_tiles(m, rows) - 1) * n + m + 4 * k + 2,
-        array_cycles=both.array_cycles - 1,
-        buffer_bytes=both.buffer_bytes - 2 * 2 * n,
-        random_bits=64,
-    )
+    _, m, n_literals = _checked(shape)
+    choice = Counts(digital_ops=m + 4 * _tiles(n_literals, m) + 2, random_bits=64)
+    return _reads(shape, 1, rows, cols) + choice
 
 
 def annealing_counts(
@@ -127,18 +86,11 @@ def annealing_counts(
     each, and 32 to propose the variable where it is one. buffer_bytes: two counts of 2 bytes only for those.
     Raises ValueError if a size is not positive, or more variables decide than there are.
     """
-    n, m, n_literals = _checked(shape)
+    n, _, _ = _checked(shape)
     if not 1 <= n_deciding <= n:
         raise ValueError(f"n_deciding must be from 1 to n_variables = {n}, got {n_deciding}")
-    k, all_of_them = _tiles(n_literals, m), iteration_counts(shape, rows=rows, cols=cols)
-    spared, row_tiles = n - n_deciding, _tiles(m, rows)
-    return replace(
-        all_of_them,
-        adc_samples=all_of_them.adc_samples - 2 * row_tiles * spared,
-        digital_ops=all_of_them.digital_ops - (n + m + 3 * k + 3) - 2 * (row_tiles - 1) * spared + 3 * n_deciding,
-        buffer_bytes=all_of_them.buffer_bytes - 2 * 2 * 2 * spared,
-        random_bits=32 * n_deciding + (32 if n_deciding == 1 else 0),
-    )
+    choice = Counts(digital_ops=3 * n_deciding, random_bits=32 * n_deciding + (32 if n_deciding == 1 else 0))
+    return _reads(shape, 2, rows, cols, n_converted=n_deciding) + choice
 
 
 def placed_counts(problem: Problem, placement: Placement, *, readout: str = "comparator") -> Counts:
@@ -146,9 +98,9 @@ def placed_counts(problem: Problem, placement: Placement, *, readout: str = "com
 
     Unused rows and columns are neither driven nor read. Forward: every used row of every tile driven, two
       comparator_decisions, or one of adc_samples, for each clause; no partial sums.
-    Backward, twice: every used column of the transposed tiles driven, every used row converted, and the conversions of
+    Backward, once: every used column of the transposed tiles driven, every used row converted, and the conversions of
       one literal on several tiles added: conversions less 2 n digital_ops, at least 0.
-    Choice, flags and buffers as in `iteration_counts`. array_cycles: 3.
+    Choice, flags and buffers as in `iteration_counts`. array_cycles: 2.
     Raises ValueError for another readout.
     """
     if readout not in ("comparator", "adc"):
@@ -175,15 +127,16 @@ def placed_counts(problem: Problem, placement: Placement, *, readout: str = "com
         array_cycles=1,
         buffer_bytes=2 * 2 * n,
     )
-    return forward + 2 * backward + Counts(digital_ops=n + m + 3 * k + 3, random_bits=RANDOM_BITS)
+    return forward + backward + Counts(digital_ops=m + 3 * k + 3, random_bits=RANDOM_BITS)
 
 
 def cam_counts(shape: Problem | tuple[int, int, int], longest_clause: int) -> Counts:
     """One WalkSAT/SKC flip by searches: the bank of violated patterns and the `longest_clause` banks of critical ones.
 
     cam_searches: every one of m rows in each of 1 + k banks. digital_ops: one counter increment or none for every match
-      line (m a bank), and the choice as in `iteration_counts`. buffer_bytes: the match lines written and read, n bits
-      of state read for each bank, two counts of 2 bytes for each variable written and read. array_cycles: one a bank.
+      line of a bank of critical patterns (m a bank), and the choice as in `iteration_counts`. buffer_bytes: the match
+      lines written and read, n bits of state read for each bank, a count of 2 bytes for each variable written and
+      read. array_cycles: one a bank.
     Raises ValueError if a size is not positive.
     """
     n, m, n_literals = _checked(shape)
@@ -193,9 +146,9 @@ def cam_counts(shape: Problem | tuple[int, int, int], longest_clause: int) -> Co
     return Counts(
         cam_searches=banks * m,
         array_cycles=banks,
-        digital_ops=banks * m + n + m + 3 * k + 3,
+        digital_ops=longest_clause * m + m + 3 * k + 3,
         random_bits=RANDOM_BITS,
-        buffer_bytes=banks * (2 * _tiles(m, 8) + _tiles(n, 8)) + 2 * 2 * 2 * n,
+        buffer_bytes=banks * (2 * _tiles(m, 8) + _tiles(n, 8)) + 2 * 2 * n,
     )
 
 
@@ -216,6 +169,49 @@ def walksat_counts(shape: Problem | tuple[int, int, int]) -> Counts:
     n, m, n_literals = _checked(shape)
     d, k = _tiles(n_literals, n), _tiles(n_literals, m)
     return Counts(memory_bytes=20 * d + 8 * k + 8 + 8 + 1, digital_ops=6 * d + 3 * k + 6, random_bits=RANDOM_BITS)
+
+
+def check_counts(shape: Problem | tuple[int, int, int]) -> Counts:
+    """The exact number of violated clauses, kept up in a digital memory beside the arrays after every flip.
+
+    Errors of the arrays can hide a violated clause, or show one that holds: only this count tells when to stop. Each of
+    d clauses of the flipped variable, d = n_literals / n_variables rounded up, is visited. digital_ops: 3 a visit (its
+    count of true literals up or down, compared with 0 or 1, the total up or down) and 1 to compare the total with 0.
+    buffer_bytes: 6 a visit, an index of 4 bytes and a 1-byte count read, and the count written.
+    Raises ValueError if a size is not positive.
+    """
+    n, _, n_literals = _checked(shape)
+    d = _tiles(n_literals, n)
+    return Counts(digital_ops=3 * d + 1, buffer_bytes=6 * d)
+
+
+def _reads(
+    shape: Problem | tuple[int, int, int], n_backward: int, rows: int, cols: int, *, n_converted: int | None = None
+) -> Counts:
+    """The forward read, and n_backward reads of the transpose of which the columns of n_converted variables (None: all)
+    are converted, added and kept; events as `iteration_counts` says."""
+    n, m, _ = _checked(shape)
+    for name, size in (("rows", rows), ("cols", cols)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+    converted = n if n_converted is None else n_converted
+    forward = Counts(
+        analog_macs=2 * n * m,
+        dac_samples=2 * n * _tiles(m, cols),
+        adc_samples=_tiles(2 * n, rows) * m,
+        digital_ops=(_tiles(2 * n, rows) - 1) * m + 2 * m,
+        array_cycles=1,
+        buffer_bytes=2 * 2 * _tiles(m, 8) + _tiles(n, 8),
+    )
+    backward = Counts(
+        analog_macs=2 * n * m,
+        dac_samples=m * _tiles(2 * n, cols),
+        adc_samples=_tiles(m, rows) * converted,
+        digital_ops=(_tiles(m, rows) - 1) * converted,
+        array_cycles=1,
+        buffer_bytes=2 * 2 * converted,
+    )
+    return forward + n_backward * backward
 
 
 def _checked(shape: Problem | tuple[int, int, int]) -> tuple[int, int, int]:

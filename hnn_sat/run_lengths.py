@@ -1,7 +1,8 @@
 """How long runs last over many instances: censored distributions, iterations to solution with cutoffs, bootstrap.
 
 Everything here is NumPy on the host. A run is a number of iterations and whether it ended solved; one that did not was
-cut off (censored) there. Rows are instances, columns runs.
+cut off (censored) there. Rows are instances, columns runs. A median of an even number of instances is the mean of the
+middle two, infinite if the larger is.
 """
 
 import math
@@ -45,7 +46,9 @@ def cutoff_its(
     """Iterations that reach a solution with this confidence if every run is restarted at `cutoff`, for each instance.
 
     With p the share of runs solved within the cutoff: cutoff · ln(1 − confidence)/ln(1 − p), and cutoff itself where
-    p is at least the confidence (one run does it); infinite where no run was solved.
+    p is at least the confidence (one run does it); infinite where no run was solved. Where all n runs were, p is
+    (n + 1/2)/(n + 1), the mean under Jeffreys' prior (Brown, Cai and DasGupta 2001): n successes are no certainty,
+    and only from 49 runs on are they 99 %.
     Raises ValueError if the shapes differ, there is no run, an iteration is negative, or a run was cut off before the
     cutoff, so that what it would have done by then is not known.
     """
@@ -55,10 +58,10 @@ def cutoff_its(
     if bool((~solved & (iterations < cutoff)).any()):
         shortest = int(iterations[~solved].min())
         raise ValueError(f"cutoff is {cutoff:g}, but a run was cut off after {shortest}; give at most that")
-    p = np.mean(solved & (iterations <= cutoff), axis=1)
-    with np.errstate(divide="ignore"):
-        runs = math.log1p(-confidence) / np.log1p(-np.minimum(p, confidence))
-    return cutoff * np.maximum(runs, 1.0)
+    n_runs = iterations.shape[1]
+    n_solved = np.sum(solved & (iterations <= cutoff), axis=1)
+    p = np.where(n_solved == n_runs, (n_runs + 0.5) / (n_runs + 1), n_solved / n_runs)
+    return _restarted(p, cutoff, confidence)
 
 
 class BestCutoff(NamedTuple):
@@ -111,24 +114,24 @@ def nested_bootstrap(
     solved: Bool[np.ndarray, "instances runs"],
     cutoff: float | int,
     *,
-    quantile: float = 0.5,
     confidence: float = 0.99,
     resamples: int = 1000,
 ) -> tuple[float, float]:
-    """90 % interval of a quantile over instances of their ITS: instances are drawn with replacement, then, within each
-    drawn one, runs. Random: the draws; key is consumed. Raises ValueError as `cutoff_its` does."""
+    """90 % interval of the median over instances of their ITS: instances are drawn with replacement, then, for each
+    drawn one, the share p of runs solved within the cutoff.
+
+    For s of n runs p is drawn from Beta(s + 1/2, n − s + 1/2), what they leave possible under Jeffreys' prior:
+    resampled runs of an instance of which all, n of n, were solved could never fail. An instance of which no run was
+    solved keeps p = 0, an infinite ITS.
+    Random: the draws; key is consumed. Raises ValueError as `cutoff_its` does.
+    """
     _check(iterations, solved)
     cutoff_its(iterations, solved, cutoff, confidence)
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     n, runs = iterations.shape
-    # Only whether a run ended by the cutoff counts, so a resampled instance is one binomial draw.
-    p = np.mean(solved & (iterations <= cutoff), axis=1)
-    chosen = generator.integers(n, size=(resamples, n))
-    again = generator.binomial(runs, p[chosen]) / runs
-    with np.errstate(divide="ignore"):
-        needed = math.log1p(-confidence) / np.log1p(-np.minimum(again, confidence))
-    # Not interpolated: a quantile between a number and infinity is the larger of the two.
-    values = np.quantile(cutoff * np.maximum(needed, 1.0), quantile, axis=1, method="higher")
+    n_solved = np.sum(solved & (iterations <= cutoff), axis=1)[generator.integers(n, size=(resamples, n))]
+    p = np.where(n_solved == 0, 0.0, generator.beta(n_solved + 0.5, runs - n_solved + 0.5))
+    values = np.median(_restarted(p, cutoff, confidence), axis=1)
     low, high = np.quantile(values, [0.05, 0.95], method="nearest")
     return float(low), float(high)
 
@@ -141,14 +144,23 @@ class Exponentiality(NamedTuple):
 
 
 def exponentiality(
-    key: Key[jax.Array, ""], iterations: Int[np.ndarray, " runs"], *, resamples: int = 2000
+    key: Key[jax.Array, ""],
+    iterations: Int[np.ndarray, " runs"],
+    solved: Bool[np.ndarray, " runs"],
+    *,
+    resamples: int = 2000,
 ) -> Exponentiality:
     """Lilliefors' test (1969): Kolmogorov's distance from the exponential law with the sample's own mean.
 
-    The p-value is simulated for this sample size, since fitting the mean shortens the distance. Uncensored runs only;
-    runs are made continuous by a uniform number, as iterations are whole. Random: those, and the simulation; key is
-    consumed. Raises ValueError for fewer than 5 runs.
+    The p-value is simulated for this sample size, since fitting the mean shortens the distance. Runs are made
+    continuous by a uniform number, as iterations are whole. Random: those, and the simulation; key is consumed.
+    Raises ValueError for fewer than 5 runs, if one was cut off (the law of the distance is known for whole samples
+    only), and as `cutoff_its` does for lengths that cannot be.
     """
+    _check(iterations, solved)
+    if not solved.all():
+        n_cut = int(np.sum(~solved))
+        raise ValueError(f"solved has {n_cut} runs that were cut off; the test needs runs that all ended solved")
     if len(iterations) < 5:
         raise ValueError(f"iterations has {len(iterations)} runs; the test needs at least 5")
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -156,6 +168,12 @@ def exponentiality(
     statistic = float(_distance(sample[None])[0])
     null = _distance(generator.exponential(size=(resamples, len(iterations))))
     return Exponentiality(statistic, (1.0 + float(np.sum(null >= statistic))) / (resamples + 1.0))
+
+
+def _restarted(p: np.ndarray, cutoff: float | int, confidence: float) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        runs = math.log1p(-confidence) / np.log1p(-np.minimum(p, confidence))
+    return cutoff * np.maximum(runs, 1.0)
 
 
 def _distance(samples: Float[np.ndarray, "batch runs"]) -> Float[np.ndarray, " batch"]:

@@ -80,13 +80,13 @@ def median_of_instances(
     """Median over instances of a quantity, and its 90 % interval, given possible values of it for each instance.
 
     In every draw the instances are resampled; draw i of all instances belongs together, so that what they share (a
-    price) moves them together. A median between two values is the larger, so that infinity is never averaged.
+    price) moves them together. A median between two values is their mean, infinite if the larger is.
     Raises ValueError if there is no instance.
     """
     if not values or len(values) != len(draws):
         raise ValueError(f"values and draws need one entry for each instance, got {len(values)} and {len(draws)}")
     each = np.stack(draws, axis=1)
     chosen = generator.integers(len(values), size=each.shape)
-    medians = np.quantile(np.take_along_axis(each, chosen, axis=1), 0.5, axis=1, method="higher")
+    medians = np.median(np.take_along_axis(each, chosen, axis=1), axis=1)
     low, high = np.quantile(medians, [0.05, 0.95], method="nearest")
-    return float(np.quantile(np.asarray(values), 0.5, method="higher")), float(low), float(high)
+    return float(np.median(np.asarray(values))), float(low), float(high)

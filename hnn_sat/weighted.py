@@ -1,6 +1,7 @@
 """Clauses of unequal worth: weighted formulas, hard clauses, and the WCNF format of the MaxSAT evaluations."""
 
 import errno
+import warnings
 from collections.abc import Iterable, Sequence
 from math import gcd
 from pathlib import Path
@@ -81,13 +82,16 @@ def from_wcnf(path: str | Path) -> Weighted:
 
     New (MaxSAT Evaluation 2022): no header, a clause a line, `h` or a weight before it. Old: `p wcnf <variables>
     <clauses> [<top>]`, a weight before each clause; the weight `top` is hard. Clauses of weight 0 are dropped.
+    As `from_dimacs`: a line `%` ends the file, the last clause may lack its 0 (a warning where no header says how many
+    clauses there are), a header that declares too few clauses or variables is warned about, and a file with fewer
+    clauses than declared is taken for a truncated one and refused.
     Raises ValueError, with file and line, for anything else, and OSError if the file cannot be read.
     """
     path = Path(path)
     clauses: list[list[int]] = []
     weights: list[int | None] = []
     top: int | None = None
-    has_header = False
+    declared: tuple[int, int] | None = None
     words: list[tuple[str, str]] = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -96,46 +100,72 @@ def from_wcnf(path: str | Path) -> Weighted:
                 raise ValueError(f"{where} is binary data; give an uncompressed text file in WCNF format")
             if not line.strip() or line.lstrip().startswith(b"c"):
                 continue
+            if line.split()[0] == b"%":
+                break
             text = [word.decode("ascii", errors="backslashreplace") for word in line.split()]
             if text[0] == "p":
-                if has_header or words or clauses or len(text) not in (4, 5) or text[1] != "wcnf":
+                if declared is not None or words or len(text) not in (4, 5) or text[1] != "wcnf":
                     raise ValueError(
                         f"{where} is not one header 'p wcnf <variables> <clauses> [<top>]' before all clauses"
                     )
-                has_header = True
                 counts = [_whole(word, where) for word in text[2:]]
-                top = counts[2] if len(counts) == 3 else None
+                declared, top = (counts[0], counts[1]), counts[2] if len(counts) == 3 else None
                 continue
             words.extend((word, where) for word in text)
     clause: list[int] | None = None
     weight: int | None = None
-    where = str(path)
+    where, n_read, largest = str(path), 0, 0
     for word, where in words:
         if clause is None:
             if word == "h":
-                if has_header:
+                if declared is not None:
                     raise ValueError(
                         f"{where} holds 'h' under a header; with 'p wcnf' a hard clause has the weight top"
                     )
                 weight = None
             else:
                 weight = _whole(word, where)
-                if has_header and top is not None and weight >= top:
+                if top is not None and weight >= top:
                     weight = None
             clause = []
             continue
         literal = _whole(word, where, is_signed=True)
         if literal:
             clause.append(literal)
+            largest = max(largest, abs(literal))
         else:
+            n_read += 1
             if weight != 0:
                 clauses.append(clause)
                 weights.append(weight)
             clause = None
     if clause is not None:
-        raise ValueError(f"{where} ends within a clause; every clause ends with 0")
-    if not words and not has_header:
-        raise ValueError(f"{path} holds no clause and no header, so it is not WCNF")
+        if not clause:
+            raise ValueError(f"{where} ends within a clause, after its weight; every clause ends with 0")
+        n_read += 1
+        if weight != 0:
+            clauses.append(clause)
+            weights.append(weight)
+        if declared is None:
+            warnings.warn(f"{where}: the last clause has no 0 at its end; is the file whole?", stacklevel=2)
+    if declared is None:
+        if not words:
+            raise ValueError(f"{path} holds no clause and no header, so it is not WCNF")
+        return weighted(clauses, weights)
+    declared_variables, declared_clauses = declared
+    if n_read < declared_clauses:
+        raise ValueError(
+            f"{path}: the file ends after {n_read} of the {declared_clauses} clauses that its header declares; "
+            "fetch it again, or correct the header if these are all"
+        )
+    if n_read > declared_clauses:
+        warnings.warn(
+            f"{path}: the header declares {declared_clauses} clauses but the file holds {n_read}", stacklevel=2
+        )
+    if largest > declared_variables:
+        warnings.warn(
+            f"{path}: the header declares {declared_variables} variables but variable {largest} occurs", stacklevel=2
+        )
     return weighted(clauses, weights)
 
 

@@ -78,7 +78,7 @@ def test_a_solution_takes_its_flips_and_tiles_for_both_directions():
     reram = work.analog["reram"]
     assert reram.binary_reads
     assert reram.tiles == 4 * 5 + 9 * 2  # 500 x 1050 and 1050 x 500 weights on tiles of 128 x 256
-    assert reram.counts["analog_macs"] == 128 * 3 * 500 * 1050
+    assert reram.counts["analog_macs"] == 128 * 2 * 500 * 1050
     with pytest.raises(ValueError, match="none of 8 runs solved the formula"):
         sat_solution(problem, ITS._replace(n_solved=0, n_runs=8))
 

@@ -1,5 +1,6 @@
 """Options of `hnn-sat solve`, unit propagation, a folder of files, and sweeps."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -14,7 +15,7 @@ from hnn_sat import from_dimacs, random_ksat, to_dimacs, violated_clauses
 from hnn_sat.__main__ import command
 from hnn_sat.engines import TwoProducts
 from hnn_sat.propagate import propagate
-from hnn_sat.sweeps import noise_sweep
+from hnn_sat.sweeps import _halves, noise_sweep
 
 
 @settings(max_examples=200, deadline=None)
@@ -117,10 +118,29 @@ def test_a_folder_is_solved_file_by_file_and_resumed(tmp_path, capsys):
     table = answer(capsys, "bench", tmp_path, "--out", out, "--replicas", 2)[1].splitlines()
     assert len(table) == 5
     assert len(out.read_text().splitlines()) == 8
+    # Another content under the same name is another formula; a file that is none does not hold up the others.
+    (tmp_path / "g.cnf").write_text("p cnf 1 1\n-1 0\n")
+    (tmp_path / "f1.cnf").write_text("p cnf 2 1\n1 x 0\n")
+    code, printed = answer(capsys, *arguments)
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert code == 2
+    assert [row["status"] for row in rows] == ["SATISFIABLE", "ERROR", "SATISFIABLE", "SATISFIABLE"]
+    assert "f1.cnf, line 2 holds 'x'" in rows[1]["error"]
+    assert rows[3]["size"] == 15
+    assert rows[3]["sha256"] == hashlib.sha256(b"p cnf 1 1\n-1 0\n").hexdigest()
+    assert len(out.read_text().splitlines()) == 10
+    with pytest.raises(ValueError, match=r"Schedule\.noise must be a probability"):
+        command(["bench", str(tmp_path), "--noise", "1.5"])
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ValueError, match=r"no file that ends in \.cnf"):
         command(["bench", str(empty)])
+
+
+def test_sums_of_a_sweep_go_beyond_32_bits():
+    counts = np.array([2**31 - 33] * 5 + [7, 65_536, 65_535])
+    halves = _halves("n", jax.numpy.asarray(counts, jax.numpy.int32))
+    assert 2**16 * int(halves["n_upper"]) + int(halves["n_lower"]) == counts.sum() > 2**33
 
 
 def test_a_sweep_shares_draws_between_levels_and_resumes(tmp_path, capsys):
@@ -135,8 +155,14 @@ def test_a_sweep_shares_draws_between_levels_and_resumes(tmp_path, capsys):
     assert len(set(found["n_iterations"].values.ravel().tolist())) == 4
     again = noise_sweep(problem, {"read_noise": [0.0, 0.3], "noise": [0.5]}, store=tmp_path / "store", **common)
     np.testing.assert_array_equal(found["n_iterations"], again["n_iterations"])
-    with pytest.raises(ValueError, match="no level 'colour'"):
-        noise_sweep(problem, {"colour": [1.0]}, **common)
+    for axes, sentence in (
+        ({"colour": [1.0]}, "no level 'colour'"),
+        ({"noise": [0.5, 1.5]}, "Schedule.noise must be a probability from 0 to 1, got 1.5"),
+        ({"read_noise": [-0.1]}, "TwoProducts.read_noise must be a finite number of at least 0, got -0.1"),
+        ({"stuck_on": [1.1]}, "TwoProducts.stuck_on must be a share from 0 to 1, got 1.1"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            noise_sweep(problem, axes, **common)
 
     to_dimacs(problem, tmp_path / "a.cnf")
     code, out = answer(

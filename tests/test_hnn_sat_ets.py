@@ -12,7 +12,7 @@ from test_hnn_sat_dynamics import MIXED, THREE, assert_law, makes_and_breaks, st
 from cost_bridge import CHIPS, load, searches
 from hnn_sat import Schedule, from_clauses, from_dimacs, random_ksat, solve, to_dimacs
 from hnn_sat.__main__ import command
-from hnn_sat.counts import iteration_counts, winner_counts
+from hnn_sat.counts import check_counts, iteration_counts, winner_counts
 from hnn_sat.dynamics import GsatWalk, ViolatedWinner
 from hnn_sat.statistics import IterationsToSolution, iterations_to_solution, its_draws
 
@@ -123,10 +123,10 @@ def test_joules_on_a_chip_are_the_sum_over_its_events(formulas, capsys):
     report = json.loads(priced(capsys, formulas / "f1.cnf", "--machine", "reram", "--json"))
     problem = from_dimacs(formulas / "f1.cnf")
     values = {name.partition(".")[2]: rate.value for name, rate in load().items() if name.startswith("reram.")}
-    counts = iteration_counts(problem, rows=128, cols=256).as_dict()
+    counts = (iteration_counts(problem, rows=128, cols=256) + check_counts(problem)).as_dict()
     prices = CHIPS["reram"].prices(values, True)
     on_chip = sum(counts[event] * prices[event].energy_j for event in counts if counts[event])
-    seconds = 3 * values["binary_cycle_us"] * 1e-6  # three reads follow each other; all else is in their shadow or free
+    seconds = 2 * values["binary_cycle_us"] * 1e-6  # two reads follow each other; all else is in their shadow or free
     tiles = 1 + 1  # 40 x 72 and 72 x 40 in tiles of 128 x 256
     standing = tiles * CHIPS["reram"].tile_area_mm2(values) * values["standing_mw_per_mm2"] * 1e-3 * seconds
     (row,) = report["files"]
@@ -139,10 +139,24 @@ def test_joules_on_a_chip_are_the_sum_over_its_events(formulas, capsys):
     assert "evidence of the prices" in text
 
 
+def test_what_no_run_solved_is_null_with_a_sentence(tmp_path, capsys):
+    (tmp_path / "all.cnf").write_text("p cnf 2 4\n1 2 0\n1 -2 0\n-1 2 0\n-1 -2 0\n")
+    arguments = ["cost", str(tmp_path), "--dynamics", "probsat", "--max-flips", "20", "--replicas", "4", "--json"]
+    assert command(arguments) == 0
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    report = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert report["median"]["its99"][0] is None
+    assert report["files"][0]["ets99_j"][2] is None
+    assert "no run solved all.cnf within 20 iterations" in report["warning"]
+
+
 def test_what_has_no_price_is_said_in_a_sentence(formulas, tmp_path):
     for arguments, sentence in (
         (["--machine", "klima"], "klima is priced for mnsat"),
-        (["--dynamics", "probsat"], "an iteration of probsat is not counted yet"),
+        (["--dynamics", "glauber"], "an iteration of glauber"),
     ):
         with pytest.raises(ValueError, match=sentence):
             command(["cost", str(formulas), *arguments])

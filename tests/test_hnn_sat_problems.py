@@ -120,7 +120,7 @@ def test_hard_clauses_outweigh_all_soft_ones_together():
     assert formula.n_hard_violated([-1, -2]) == 1
 
 
-OLD = "c old\np wcnf 3 3 10\n10 1 -2 0\n3 2\n 3 0 0 3 0\n4 -1 0\n"
+OLD = "c old\np wcnf 3 4 10\n10 1 -2 0\n3 2\n 3 0 0 3 0\n4 -1 0\n"
 NEW = "c new\nh 1 -2 0\n3 2 3 0\n4 -1 0\n"
 
 
@@ -138,8 +138,26 @@ def test_both_forms_of_wcnf_are_read_and_the_new_one_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("p wcnf 2 1 5\n5 1 0\n1 -2 0\n%\n0\n", "declares 1 clauses but the file holds 2"),
+        ("p wcnf 1 2 5\n5 1 0\n1 -2\n", "declares 1 variables but variable 2 occurs"),
+        ("h 1 0\n1 -2", "last clause has no 0"),
+    ],
+)
+def test_a_wcnf_file_with_the_oddities_of_cnf_is_read_and_warned_about(tmp_path, text, message):
+    path = tmp_path / "odd.wcnf"
+    path.write_text(text)
+    with pytest.warns(UserWarning, match=message):
+        assert from_wcnf(path) == weighted([[1], [-2]], [None, 1])
+    path.write_text("p wcnf 2 2 5\n5 1 0\n1 -2\n%\n0\n")  # nothing to warn about
+    assert from_wcnf(path) == weighted([[1], [-2]], [None, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
         ("", "holds no clause"),
-        ("1 2 3", "ends within a clause"),
+        ("1 2 0 3", "ends within a clause"),
+        ("p wcnf 2 3 5\n5 1 0\n1 2", "ends after 2 of the 3 clauses"),
         ("x 1 0", "not a weight"),
         ("h 1 two 0", "not a literal"),
         ("p wcnf 2 1 5\nh 1 0", "under a header"),
@@ -204,7 +222,7 @@ def mutated(generator, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize(("reader", "seeds"), [(from_dimacs, SEEDS[:-2]), (from_wcnf, SEEDS[-2:])])
 def test_any_bytes_are_read_as_a_formula_or_refused_in_one_sentence(reader, seeds, tmp_path):
-    """12,000 mutations a reader; whatever is read must survive being evaluated."""
+    """12,000 mutations a reader; what is read is evaluated where every variable is true."""
     generator, path = np.random.default_rng(0), tmp_path / "fuzz"
     n_read, messages = 0, set()
     for case in range(12_000):
@@ -223,5 +241,12 @@ def test_any_bytes_are_read_as_a_formula_or_refused_in_one_sentence(reader, seed
         if reader is from_dimacs:
             assert found.n_clauses <= found.n_original_clauses
             assert found.n_variables < 2_000_000
+            unmet = [i for i, clause in enumerate(original_clauses(found)) if all(l < 0 for l in clause)]
+            assert violated_clauses(found, found.name.tolist()) == unmet
+        else:
+            names = {abs(l) for clause in found.clauses for l in clause}
+            unmet = [w for clause, w in zip(found.clauses, found.weights, strict=True) if all(l < 0 for l in clause)]
+            assert found.cost(names) == sum(w for w in unmet if w is not None)
+            assert found.n_hard_violated(names) == unmet.count(None)
     assert 600 < n_read < 11_400
     assert len(messages) > 5

@@ -5,8 +5,10 @@ import math
 import jax
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from hnn_sat.run_lengths import cutoff_its, exponentiality, nested_bootstrap, run_length_distribution, tuned_its
+from hnn_sat.statistics import median_of_instances
 
 
 def test_the_censored_distribution_equals_a_textbook_example():
@@ -27,12 +29,39 @@ def test_its_at_a_cutoff_is_the_number_of_restarts_times_the_cutoff():
     solved = np.array([[True, False, False, False], [True] * 4, [False] * 4])
     found = cutoff_its(iterations, solved, 20)
     assert found[0] == pytest.approx(20 * math.log(0.01) / math.log(0.75))
-    assert found[1] == 20
+    assert found[1] == pytest.approx(20 * math.log(100) / math.log(10))  # 4 of 4 solved: p = 4.5/5, not 1
     assert found[2] == math.inf
+    enough = np.ones((1, 49), np.int64)
+    assert cutoff_its(enough, enough > 0, 20)[0] == 20  # 49.5/50 is 99 %
+    assert cutoff_its(enough[:, 1:], enough[:, 1:] > 0, 20)[0] > 20
     with pytest.raises(ValueError, match="cut off after 20"):
         cutoff_its(iterations, solved, 21)
     with pytest.raises(ValueError, match="must not be negative"):
         cutoff_its(iterations - 10, solved, 5)
+
+
+def test_an_interval_leaves_the_cutoff_where_all_of_a_few_runs_were_solved():
+    """All of 24 runs: p ~ Beta(24.5, 0.5), so the 95 % end of ITS of one instance is 20 ln 0.01 / ln(1 − q) with q the
+    5 % quantile of p. 4 standard errors of that quantile in 4,000 draws are 4 sqrt(0.05 · 0.95 / 4000) = 0.0138."""
+    iterations = np.full((1, 24), 5)
+    low, high = nested_bootstrap(jax.random.key(0), iterations, iterations > 0, 20, resamples=4000)
+    ends = [20 * math.log(0.01) / math.log1p(-beta.ppf(q, 24.5, 0.5)) for q in (0.05 + 0.0138, 0.05 - 0.0138)]
+    assert low == 20
+    assert ends[0] < high < ends[1]
+
+
+def test_the_middle_of_the_interval_is_the_median_that_is_reported():
+    """Two instances of many runs, a and b: resampled medians are a, their mean or b, with chances 1/4, 1/2, 1/4."""
+    n = 40_000
+    share = np.array([[0.5], [0.9]])
+    solved = np.arange(n)[None] < share * n
+    iterations = np.full((2, n), 100)
+    its = cutoff_its(iterations, solved, 100)
+    low, high = nested_bootstrap(jax.random.key(0), iterations, solved, 100, resamples=400)
+    assert (low, high) == pytest.approx((its.min(), its.max()), rel=0.05)
+    values, draws = [1.0, 3.0], [np.ones(400), np.full(400, 3.0)]
+    assert median_of_instances(values, draws, np.random.default_rng(0)) == (2.0, 1.0, 3.0)
+    assert median_of_instances([1.0, math.inf], draws, np.random.default_rng(0))[0] == math.inf
 
 
 def exponential_runs(generator, means, runs, limit):
@@ -91,9 +120,10 @@ def test_nested_intervals_cover_the_truth_as_often_as_they_say():
 
 def test_exponential_runs_pass_the_test_of_exponentiality_and_others_do_not():
     generator = np.random.default_rng(3)
+    whole = np.ones(60, bool)
     p_values = [
         exponentiality(
-            jax.random.key(i), np.floor(generator.exponential(500, 60)).astype(np.int64), resamples=400
+            jax.random.key(i), np.floor(generator.exponential(500, 60)).astype(np.int64), whole, resamples=400
         ).p_value
         for i in range(100)
     ]
@@ -101,9 +131,11 @@ def test_exponential_runs_pass_the_test_of_exponentiality_and_others_do_not():
     assert sum(p < 0.1 for p in p_values) <= 22
     assert 0.5 - 4 / math.sqrt(1200) < np.mean(p_values) < 0.5 + 4 / math.sqrt(1200)
     late = 300 + np.floor(generator.exponential(200, 60)).astype(np.int64)
-    assert exponentiality(jax.random.key(0), late).p_value < 0.01
+    assert exponentiality(jax.random.key(0), late, whole).p_value < 0.01
     with pytest.raises(ValueError, match="at least 5"):
-        exponentiality(jax.random.key(0), late[:4])
+        exponentiality(jax.random.key(0), late[:4], whole[:4])
+    with pytest.raises(ValueError, match="1 runs that were cut off"):
+        exponentiality(jax.random.key(0), late, np.arange(60) > 0)
 
 
 def test_lilliefors_quantile_is_the_published_one():

@@ -4,7 +4,10 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from hnn_sat.run_lengths import cutoff_its
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -32,12 +35,21 @@ def test_the_tables_of_the_page_hold_the_numbers_of_the_runs(name):
         if name == "curve":
             line = f"| {where} | {what} | {value} | {low} to {high} | {row['solved']:.3f} |"
         else:
-            line = f"| {where} | {what} | {row['level']:g} | {row['cutoff']:,} | {value} | {low} to {high} |"
+            floor = " †" if row["its99"] <= row["cutoff"] else ""  # all runs of the median instances were solved
+            line = f"| {where} | {what} | {row['level']:g} | {row['cutoff']:,} | {value}{floor} | {low} to {high} |"
         if "exponential" in row:
             middle, least, most = (f"{end:,.0f}" for end in row["exponential"])
             line += f" {middle} ({least} to {most}) |"
         assert line in page(), line
         assert row["low"] <= row["its99"] <= row["high"]
+
+
+def test_what_the_page_says_of_rows_at_the_floor_follows_from_the_estimate():
+    """1.18 and 1.41 cutoffs: all of 24, and of 12, runs solved."""
+    for n, stated in ((24, "1.18 times its cutoff for 24 runs"), (12, "1.41 times for 12")):
+        solved = np.ones((1, n), bool)
+        assert f"{cutoff_its(solved.astype(int), solved, 1)[0]:.2f}" == stated[:4]
+        assert stated in page()
 
 
 def test_the_machines_beside_each_other_are_those_of_one_run():
