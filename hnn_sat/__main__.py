@@ -446,7 +446,7 @@ def cost(
     if unsolved := [row["file"] for row in rows if row["n_solved"] == 0]:
         report["warning"] = (
             f"no run solved {', '.join(unsolved)} within {max_flips} iterations, so their ITS99, TTS99 and ETS99 have "
-            "no upper bound (null); give more --max-flips or --replicas"
+            "no upper bound; give more --max-flips or --replicas"
         )
     if json_:
         print(json.dumps(_finite(report)))
@@ -461,7 +461,7 @@ def cost(
     for source in priced.sources:
         print(f"source: {source}")
     if "warning" in report:
-        print(f"warning: {report['warning'].replace(' (null)', '')}")
+        print(f"warning: {report['warning']}")
     return 0
 
 
