@@ -48,6 +48,9 @@ class Result(NamedTuple):
     n_iterations: Int[Array, " replicas"]  # with those in which nothing was flipped
     n_missed: Int[Array, " replicas"]  # wrong reports of a solution, caught by the exact check
     n_repaired: int = 0  # clauses moved to fresh cells, over all repairs
+    final: Bool[Array, "replicas n"] | None = (
+        None  # where each stood at the end; None from engines that loop themselves
+    )
 
     @property
     def assignment(self) -> Bool[Array, " n"]:
@@ -155,6 +158,7 @@ def solve(
         n_iterations=state.n_iterations,
         n_missed=state.n_missed,
         n_repaired=n_repaired,
+        final=jax.vmap(partial(unpack, n_variables=problem.n_variables))(state.x),
     )
 
 

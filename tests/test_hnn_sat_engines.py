@@ -60,7 +60,8 @@ def same_flips(problem, engine, dynamic, flips, replicas, chip_key=None):
     schedule = Schedule(replicas=replicas, max_flips=flips)
     one = solve(jax.random.key(5), problem, schedule, dynamic=dynamic, engine=BitPlanes(), until="all")
     other = solve(jax.random.key(5), problem, schedule, dynamic=dynamic, engine=engine, until="all", chip_key=chip_key)
-    for name in ("assignments", "n_unsatisfied", "n_flips", "n_iterations", "n_missed"):
+    # Where they stand at the end depends on every flip; the best met may have been met early.
+    for name in ("final", "assignments", "n_unsatisfied", "n_flips", "n_iterations", "n_missed"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     return one
 
@@ -145,6 +146,8 @@ def test_a_comparator_across_tiles_and_a_clause_longer_than_a_tile_are_refused()
     problem = random_ksat(jax.random.key(0), 60, 4.0, 5)
     with pytest.raises(ValueError, match="comparator cannot decide on the parts of 120 literals on rows=64"):
         solve(jax.random.key(0), problem, engine=TwoProducts(rows=64, readout="comparator"))
+    with pytest.raises(ValueError, match=r"CamSearch\.cols=59 has no room for a row of 60 variables"):
+        solve(jax.random.key(0), problem, engine=CamSearch(cols=59))
     with pytest.raises(ValueError, match="more than the 4 rows"):
         place(problem, 4, 4)
     with pytest.raises(ValueError, match=r"TwoProducts\.placement must be split or whole"):
@@ -239,6 +242,18 @@ def test_off_currents_hide_violated_clauses_once_their_sum_reaches_half_a_count(
         # Where all are hidden the machine reports a solution, and the check finds the truth.
         assert bool((np.asarray(reading.missed) > 0).all()) == is_hidden
         np.testing.assert_array_equal(seen[0], true == 0)
+
+
+def test_clauses_that_a_memory_hides_all_are_found_by_the_check_and_can_be_made():
+    problem = random_ksat(jax.random.key(0), 30, 4.0)
+    engine, xs = CamSearch(), jnp.asarray(XS[:8])
+    tables = engine.prepare(jax.random.key(0), problem)
+    deaf = tables._replace(violated=tables.violated._replace(offset=jnp.ones(problem.n_clauses)))
+    state = engine.start(tables, xs)
+    heard, checked = (engine.look(jax.random.key(1), t, state) for t in (tables, deaf))
+    assert checked.missed.tolist() == [1] * 8
+    assert int(heard.makes.max()) > 0
+    np.testing.assert_array_equal(checked.makes, heard.makes)
 
 
 def test_a_bound_of_a_cam_cell_may_wander_by_less_than_half_the_window():

@@ -60,16 +60,20 @@ class CamSearch(WholeFormula):
     match where d + offset + noise < 1/2: no cell is told from one cell by half a cell, from two by one and a half. The
     law of a line is an assumption; its levels are to be swept.
 
+    cols: cells of a row of the memory, one a variable; None: as many as it takes.
+
     repair_every: after so many iterations, clauses that were missed at least `suspect_after` times by a machine that
     reported a solution get a spare row in the bank of the violated patterns; None: never. Banks of critical patterns
     are not repaired: no check tells which of their rows is wrong.
 
-    Raises ValueError for impossible numbers of iterations or misses.
+    Raises ValueError for impossible numbers of iterations or misses, and in `prepare` for more variables than `cols`: a
+    match line says whether all its cells match, which parts on several tiles cannot.
     """
 
     cell: ThresholdCell | None = None
     sense_offset: Level | None = None
     line_noise: Level | None = None
+    cols: int | None = static(None)
     repair_every: int | None = static(None)
     suspect_after: int = static(2)
 
@@ -93,6 +97,11 @@ class CamSearch(WholeFormula):
         """Write all banks. Random: what `cell` and `sense_offset` leave, from keys of their own."""
         literal = np.asarray(problem.literal)
         n, k = problem.n_variables, problem.longest_clause
+        if self.cols is not None and n > self.cols:
+            raise ValueError(
+                f"CamSearch.cols={self.cols} has no room for a row of {n} variables, and match lines of several tiles "
+                "cannot be joined; use more columns, or TwoProducts with converters"
+            )
         is_used = literal < 2 * n
         banks = []
         for j in range(-1, k):  # -1: all literals false
@@ -123,7 +132,7 @@ class CamSearch(WholeFormula):
         # Summed literal by literal: adding clause by clause into the literals' counters is ten times as slow on a CPU.
         clause, slot = tables.occurrences
         none = jnp.zeros((state.x.shape[0], 1), bool)
-        makes = jnp.sum(jnp.concatenate([seen, none], axis=1)[:, clause], axis=2, dtype=jnp.int32)
+        makes = jnp.sum(jnp.concatenate([violated, none], axis=1)[:, clause], axis=2, dtype=jnp.int32)
         by_bank = jnp.stack([jnp.concatenate([matches, none], axis=1) for matches in hung], axis=1)
         breaks = jnp.sum(by_bank[:, slot, clause], axis=2, dtype=jnp.int32)
         return Reading(violated, by_value(makes, ~state.x), by_value(breaks, state.x), missed)
