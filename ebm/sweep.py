@@ -138,7 +138,11 @@ def noise_sweep(
             "study": "RBM on a noisy array: likelihood, temperature, mixing",
             "training": training._asdict(),
             "sampling": sampling._asdict(),
-            "neuron": {"kind": chosen.kind, "noise": float(jnp.asarray(chosen.noise))},
+            "neuron": {"kind": chosen.kind}
+            | {
+                name: None if (value := getattr(chosen, name)) is None else float(jnp.asarray(value))
+                for name in ("gain", "random_bits", "noise", "offset_std")
+            },
             "adc_range": adc_range,
             **(what or {}),
         },
