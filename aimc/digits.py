@@ -18,6 +18,7 @@ from aimc import sweep
 from aimc.devices.base import Level
 from aimc.faults import Faults
 from aimc.nn.convert import convert, deploy, grow_old
+from aimc.nn.ranges import clip_kernel
 from aimc.spec import CrossbarSpec, check_level, crossbar, levels, numeric_fields, with_field, with_levels
 from aimc.wiring import Wiring
 
@@ -135,11 +136,7 @@ def train(
         if (deviations := training.weight_clip) is None:
             return parameters
 
-        def clip_kernel(leaf):
-            bound = deviations * jnp.std(leaf)
-            return jnp.clip(leaf, -bound, bound) if leaf.ndim == 2 else leaf
-
-        return jax.tree.map(clip_kernel, parameters)
+        return jax.tree.map(lambda leaf: clip_kernel(leaf, deviations) if leaf.ndim == 2 else leaf, parameters)
 
     def epoch(carry, key):
         order = jax.random.permutation(key, n)[: per_epoch * batch].reshape(per_epoch, batch)

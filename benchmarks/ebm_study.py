@@ -465,7 +465,7 @@ def cost() -> tuple[str, list]:
             bill = sampling.on_crossbar(name, sample.as_dict(), tiles=n_tiles)
             found.append(_priced(bill, mixing) | {"neuron": neuron})
             print(found[-1], flush=True)
-    operation = costs._sweeps_on_gpu(n_visible, n_hidden, GPU_CHAINS, tau)
+    operation = costs.sweeps_on_gpu(n_visible, n_hidden, GPU_CHAINS, tau)
     found.append(_priced(sampling.on_gpu([operation], share=GPU_CHAINS), ideal))
     seconds = _sweep_seconds(params)
     found.append(_priced(sampling.on_cpu(tau * seconds), ideal) | {"cpu_s_a_sweep": seconds})

@@ -141,7 +141,7 @@ def work(directory: Path, sizes: Mapping[str, tuple[int, int]], chosen_hardware:
         gpu_step=counts.pcd_step_operations(
             n_visible, n_hidden, batch=chosen.batch, chains=chains, gibbs_steps=chosen.gibbs_steps
         ),
-        gpu_sample=None if tau is None else [_sweeps_on_gpu(n_visible, n_hidden, chains, tau * (1 + burn_in_share))],
+        gpu_sample=None if tau is None else [sweeps_on_gpu(n_visible, n_hidden, chains, tau * (1 + burn_in_share))],
         cpu_step_s=step_s,
         cpu_sample_s=None if tau is None else tau * (1 + burn_in_share) * sweep_s,
     )
@@ -164,7 +164,7 @@ def _measured(params: Any, chosen: Hardware) -> Mixing:
     return _mixing(value, least, f"a simulated chip ({chosen.array}, {chosen.neuron})")
 
 
-def _sweeps_on_gpu(n_visible: int, n_hidden: int, chains: int, tau: float) -> Operation:
+def sweeps_on_gpu(n_visible: int, n_hidden: int, chains: int, tau: float) -> Operation:
     """tau sweeps of all chains in one kernel, parameters and chains staying on chip as in `pcd_step_operations`."""
     units = chains * (n_visible + n_hidden)
     return Operation(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from aimc.formats.base import Format
-from aimc.formats.minifloat import Minifloat, _power_of_two
+from aimc.formats.minifloat import Minifloat, power_of_two
 
 LARGEST_INT8 = 127.0 / 64.0  # a sign, one integer bit and six fraction bits; −2 is left unused, as the spec allows
 
@@ -37,7 +37,7 @@ class Microscaling(Format):
     def round(self, x: Float[Array, "*shape"], axis: int, *, is_gradient: bool = False) -> Float[Array, "*shape"]:
         """The nearest numbers of the format, scales shared along `axis`."""
         blocks, n = self._blocks(x, axis)
-        scale = _power_of_two(self._scale_exponent(blocks))
+        scale = power_of_two(self._scale_exponent(blocks))
         rounded = self._element(blocks / scale) * scale
         flat = rounded.reshape(*rounded.shape[:-2], -1)[..., :n]
         return jnp.moveaxis(flat, -1, axis)
@@ -46,7 +46,7 @@ class Microscaling(Format):
         """The E8M0 scales and the element codes of one vector."""
         blocks, n = self._blocks(x, -1)
         exponent = self._scale_exponent(blocks)
-        elements = self._element(blocks / _power_of_two(exponent))
+        elements = self._element(blocks / power_of_two(exponent))
         if self.element is None:
             codes = (elements * 64.0).astype(jnp.int8).astype(jnp.uint8)
         else:
@@ -59,7 +59,7 @@ class Microscaling(Format):
             elements = codes.astype(jnp.int8).astype(jnp.float32) / 64.0
         else:
             elements = self.element.decode(codes)
-        scale = jnp.where(scales == 255, jnp.nan, _power_of_two(scales.astype(jnp.int32) - 127))
+        scale = jnp.where(scales == 255, jnp.nan, power_of_two(scales.astype(jnp.int32) - 127))
         return elements * jnp.repeat(scale, self.block)[: codes.shape[0]]
 
     def _blocks(self, x: Array, axis: int) -> tuple[Array, int]:

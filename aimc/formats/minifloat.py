@@ -52,14 +52,14 @@ class Minifloat(Format):
         if self.exponent_bits == 8:  # as wide as float32: its own conversion knows subnormals
             return jnp.clip(x, -self.largest, self.largest).astype(jnp.bfloat16).astype(jnp.float32)
         size = jnp.minimum(jnp.abs(x), self.largest)
-        step = _power_of_two(self._exponent(size) - self.mantissa_bits)
+        step = power_of_two(self._exponent(size) - self.mantissa_bits)
         return jnp.copysign(jnp.minimum(jnp.round(size / step) * step, self.largest), x)
 
     def encode(self, x: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
         """The codes of the rounded numbers, sign first: for formats of at most 8 bits."""
         rounded = jnp.abs(self.round(x))
         exponent = self._exponent(rounded)
-        units = (rounded / _power_of_two(exponent - self.mantissa_bits)).astype(jnp.int32)  # with the leading 1
+        units = (rounded / power_of_two(exponent - self.mantissa_bits)).astype(jnp.int32)  # with the leading 1
         # A subnormal has no leading 1, so that its exponent field falls to 0 by itself.
         code = units + ((exponent + self.bias - 1) << self.mantissa_bits)
         sign = jnp.signbit(x).astype(jnp.int32) << (self.exponent_bits + self.mantissa_bits)
@@ -74,7 +74,7 @@ class Minifloat(Format):
         negative = (code >> (self.exponent_bits + self.mantissa_bits)) & 1
         exponent = jnp.maximum(field, 1) - self.bias - self.mantissa_bits
         units = jnp.where(field > 0, mantissa + 2**self.mantissa_bits, mantissa)
-        value = units.astype(jnp.float32) * _power_of_two(exponent)
+        value = units.astype(jnp.float32) * power_of_two(exponent)
         is_infinite = (value > self.largest) & (mantissa == 0)
         value = jnp.where(value > self.largest, jnp.where(is_infinite, jnp.inf, jnp.nan), value)
         return jnp.where(negative == 1, -value, value)
@@ -104,11 +104,11 @@ class Scaled(Format):
         largest = jnp.max(jnp.abs(x))
         field = jax.lax.bitcast_convert_type(largest, jnp.int32) >> 23
         exponent = jnp.clip(field - 127 - element.largest_exponent, -100, 100)
-        scale = _power_of_two(exponent)
+        scale = power_of_two(exponent)
         return element.round(x / scale) * scale
 
 
-def _power_of_two(exponent: Array) -> Array:
+def power_of_two(exponent: Array) -> Array:
     """2^exponent by its bits; exact, where a library's exp2 may not be. Exponents of normal float32 numbers only."""
     return jax.lax.bitcast_convert_type((exponent + 127) << 23, jnp.float32)
 

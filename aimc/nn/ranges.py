@@ -86,8 +86,8 @@ def calibrate(
 
 
 def clip_kernel(kernel: Float[Array, "..."], deviations: float) -> Float[Array, "..."]:
-    """The kernel, cut at `deviations` of its root mean square around its mean's zero, so that few large weights do not
-    set the scale of all conductances (Joshi et al. 2020)."""
+    """The kernel, cut at ± `deviations` of its standard deviation, so that few large weights do not set the scale of
+    all conductances (Joshi et al. 2020)."""
     bound = deviations * jnp.std(kernel)
     return jnp.clip(kernel, -bound, bound)
 
