@@ -3,8 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -15,8 +13,12 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from aimc import sweep
+from aimc.data import digits
+from aimc.data.base import Split
+from aimc.data.digits import Parts
 from aimc.devices.base import Level
 from aimc.faults import Faults
+from aimc.models.mlp import MLP
 from aimc.nn.convert import convert, deploy, grow_old
 from aimc.nn.ranges import clip_kernel
 from aimc.spec import CrossbarSpec, check_level, crossbar, levels, numeric_fields, with_field, with_levels
@@ -28,53 +30,9 @@ if TYPE_CHECKING:
 WIDTHS = (64, 128, 128, 10)
 
 
-class Split(NamedTuple):
-    """Images with pixels in [0, 1] and their labels 0 to 9."""
-
-    images: Float[np.ndarray, "n 64"]
-    labels: Int[np.ndarray, " n"]
-
-
-class Digits(NamedTuple):
-    """A fixed split of the 1,797 digits: choices are made on `validation`, none on `test`.
-
-    `development` is `fit` and `validation` together: what a model with settled choices is trained on.
-    """
-
-    fit: Split
-    validation: Split
-    development: Split
-    test: Split
-
-
-@cache
-def load() -> Digits:
-    """The UCI optical digits (Alpaydin and Kaynak 1998) as scikit-learn ships them: 1,437 to develop on and 360 to
-    test.
-
-    The test part is `train_test_split(test_size=0.2, random_state=0)`; a fifth of the rest, drawn the same way,
-    validates.
-    """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    images, labels = (digits.data / 16.0).astype(np.float32), digits.target.astype(np.int32)
-    x, x_test, y, y_test = train_test_split(images, labels, test_size=0.2, random_state=0)
-    x_fit, x_validation, y_fit, y_validation = train_test_split(x, y, test_size=0.2, random_state=0)
-    return Digits(Split(x_fit, y_fit), Split(x_validation, y_validation), Split(x, y), Split(x_test, y_test))
-
-
-class MLP(nnx.Module):
-    """Linear layers with ReLU between them; as it stands 64 pixels in, 10 logits out."""
-
-    def __init__(self, widths: tuple[int, ...] = WIDTHS, *, rngs: nnx.Rngs) -> None:
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(widths)])
-
-    def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
-        for layer in self.layers[:-1]:
-            x = nnx.relu(layer(x))
-        return self.layers[-1](x)
+def load() -> Parts:
+    """The parts of the digits (`aimc.data.digits`), each image as a row of 64 pixels."""
+    return Parts(*(Split(part.x.reshape(len(part.x), -1), part.y) for part in digits.parts()))
 
 
 class Training(NamedTuple):
@@ -113,14 +71,14 @@ def train(
     noise. Pure, so that many seeds or noise levels can be trained side by side under `jax.vmap`.
     """
     init_key, noise_key, order_key = jax.random.split(key, 3)
-    model = MLP(rngs=nnx.Rngs(params=init_key))
+    model = MLP(WIDTHS, rngs=nnx.Rngs(params=init_key))
     if spec is not None:
         model = convert(model, spec, rngs=nnx.Rngs(noise=noise_key))
     graph, parameters, streams = nnx.split(model, nnx.Param, ...)
-    n, batch = data.labels.shape[0], training.batch
+    n, batch = data.y.shape[0], training.batch
     per_epoch = n // batch
     optimizer = training.optimizer(training.epochs * per_epoch)
-    images, labels = jnp.asarray(data.images), jnp.asarray(data.labels)
+    images, labels = jnp.asarray(data.x), jnp.asarray(data.y)
 
     def objective(parameters, streams, rows):
         model = nnx.merge(graph, parameters, streams, copy=True)  # the originals belong to the outer trace
@@ -159,7 +117,7 @@ def accuracy(
     key is consumed by the chip (programming error), its ageing and its reads; the digital model does not use it.
     """
     chip_key, read_key, age_key = jax.random.split(key, 3)
-    model = MLP(rngs=nnx.Rngs(params=jax.random.key(0)))  # weights are replaced on the next lines
+    model = MLP(WIDTHS, rngs=nnx.Rngs(params=jax.random.key(0)))  # weights are replaced on the next lines
     if spec is not None:
         model = convert(model, spec, rngs=nnx.Rngs(noise=read_key))
     nnx.update(model, parameters)
@@ -167,7 +125,7 @@ def accuracy(
         deploy(chip_key, model)
         if seconds is not None:
             grow_old(age_key, model, seconds)
-    return jnp.mean(jnp.argmax(model(jnp.asarray(data.images)), axis=-1) == jnp.asarray(data.labels))
+    return jnp.mean(jnp.argmax(model(jnp.asarray(data.x)), axis=-1) == jnp.asarray(data.y))
 
 
 def array_sweep(
@@ -178,7 +136,7 @@ def array_sweep(
     n_seeds: int,
     seed: int,
     name: str = "array",
-    data: Digits | None = None,
+    data: Parts | None = None,
     digital: Training = DIGITAL,
     aware: Training = NOISE_AWARE,
     store: str | os.PathLike[str] | None = None,
@@ -209,7 +167,7 @@ def array_sweep(
                 check_level(value, field)
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
-    digits = load() if data is None else data
+    images = load() if data is None else data
     full = {field: [float(value) for value in values] for field, values in axes.items()} | {"seed": range(n_seeds)}
     what = {
         "study": "digits MLP, test accuracy over fields of an array",
@@ -221,8 +179,8 @@ def array_sweep(
     }
     sweep.check(full, seed=seed, spec=what, store=store)
     keys = jax.random.split(key, (2, n_seeds))
-    plain = jax.jit(jax.vmap(lambda key: train(key, digits.development, digital)))(keys[0])
-    hardened = jax.jit(jax.vmap(lambda key: train(key, digits.development, aware, spec)))(keys[1])
+    plain = jax.jit(jax.vmap(lambda key: train(key, images.development, digital)))(keys[0])
+    hardened = jax.jit(jax.vmap(lambda key: train(key, images.development, aware, spec)))(keys[1])
 
     def point(key: Array, seed: Array, **fields: Array) -> dict[str, Array]:
         seconds = fields.pop("time_s", None)
@@ -231,7 +189,7 @@ def array_sweep(
             varied = with_field(varied, field, value)
         models = {"digital_weights": plain, "noise_aware_weights": hardened}
         own = {kind: jax.tree.map(lambda leaf: leaf[seed], stack) for kind, stack in models.items()}
-        return {kind: accuracy(key, parameters, digits.test, varied, seconds) for kind, parameters in own.items()}
+        return {kind: accuracy(key, parameters, images.test, varied, seconds) for kind, parameters in own.items()}
 
     kinds = ("digital_weights", "noise_aware_weights")
     return sweep.run(
@@ -255,7 +213,7 @@ def noise_sweep(
     seed: int,
     train_noise: float,
     write_noise: float = 0.05,
-    data: Digits | None = None,
+    data: Parts | None = None,
     digital: Training = DIGITAL,
     aware: Training = NOISE_AWARE,
     store: str | os.PathLike[str] | None = None,
@@ -271,7 +229,7 @@ def noise_sweep(
 
     Raises ValueError for levels, resolutions or counts that cannot exist.
     """
-    digits = load() if data is None else data
+    images = load() if data is None else data
     for noise in read_noise:
         check_level(noise, "read_noise")
     for bits in adc_bits:
@@ -293,8 +251,8 @@ def noise_sweep(
     noisy = crossbar(write_noise=1.0, read_noise=1.0, backward="array")
     trained_on = with_levels(noisy, write_noise=write_noise, read_noise=train_noise)
     keys = jax.random.split(key, (2, n_seeds))
-    plain = jax.jit(jax.vmap(lambda key: train(key, digits.development, digital)))(keys[0])
-    hardened = jax.jit(jax.vmap(lambda key: train(key, digits.development, aware, trained_on)))(keys[1])
+    plain = jax.jit(jax.vmap(lambda key: train(key, images.development, digital)))(keys[0])
+    hardened = jax.jit(jax.vmap(lambda key: train(key, images.development, aware, trained_on)))(keys[1])
 
     def point(key: Array, read_noise: Array, adc_bits: Array, seed: Array) -> dict[str, Array]:
         spec = with_levels(
@@ -302,7 +260,7 @@ def noise_sweep(
         )
         models = {"digital_weights": plain, "noise_aware_weights": hardened}
         own = {name: jax.tree.map(lambda leaf: leaf[seed], stack) for name, stack in models.items()}
-        return {name: accuracy(key, parameters, digits.test, spec) for name, parameters in own.items()}
+        return {name: accuracy(key, parameters, images.test, spec) for name, parameters in own.items()}
 
     return sweep.run(
         point,

@@ -245,7 +245,7 @@ def measured_mlp_step(*, epochs: int = 10) -> Rate:
     training = digits.DIGITAL._replace(epochs=epochs)
     train = jax.jit(lambda key: digits.train(key, data, training))
     key = jax.random.key(0)
-    return cpu_seconds(lambda: jax.block_until_ready(train(key)), per=epochs * (data.labels.size // training.batch))
+    return cpu_seconds(lambda: jax.block_until_ready(train(key)), per=epochs * (data.y.size // training.batch))
 
 
 def measured_rbm_step(*, chunks: int = 6) -> Rate:

@@ -86,17 +86,17 @@ def test_conversion_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="has no layer to put on an array"):
         aimc.convert(nnx.BatchNorm(4, rngs=nnx.Rngs(0)), aimc.crossbar())
     with pytest.raises(ValueError, match="convert it first"):
-        aimc.deploy(jax.random.key(0), digits.MLP(rngs=nnx.Rngs(0)))
+        aimc.deploy(jax.random.key(0), digits.MLP(digits.WIDTHS, rngs=nnx.Rngs(0)))
 
 
 def test_the_digits_are_split_without_overlap_and_by_a_fixed_rule():
     data = digits.load()
-    assert [part.labels.size for part in data] == [1149, 288, 1437, 360]
-    seen = [{image.tobytes() for image in part.images} for part in (data.fit, data.validation, data.test)]
+    assert [part.y.size for part in data] == [1149, 288, 1437, 360]
+    seen = [{image.tobytes() for image in part.x} for part in (data.fit, data.validation, data.test)]
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
-    assert data.test.labels[:10].tolist() == [2, 8, 2, 6, 6, 7, 1, 9, 8, 5]  # scikit-learn's random_state=0
+    assert data.test.y[:10].tolist() == [2, 8, 2, 6, 6, 7, 1, 9, 8, 5]  # scikit-learn's random_state=0
 
 
 @pytest.fixture(scope="module")

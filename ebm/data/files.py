@@ -1,53 +1,31 @@
 """Rows from a user's file: .npy (never unpickled), .csv, or the IDX format of MNIST, plain or gzipped.
 
-A file may be hostile: sizes that its header claims are compared with what the file can hold before memory is asked
-for, so a small file costs little memory whatever it claims.
+A file may be hostile: `aimc.data.files` compares the sizes that its header claims with what the file can hold before
+it asks for memory.
 """
 
-import gzip
-import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from aimc.data import files
 from ebm.data import Kind, Rows
 
-MAX_HEADER_BYTES = 10_000  # of a .npy file; numpy writes a few hundred
-MAX_VALUES = 1 << 31
-DEFLATE_RATIO = 1032  # no deflate stream expands by more (zlib technical notes)
-IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 WHITE = 128  # an IDX byte from here on is a bit that is on
 MAX_SYMBOLS = 256
 
 
 def reader(path: Path) -> Callable[[Path, Kind], np.ndarray] | None:
     """The function that reads files of this name, or None."""
-    name = path.name.removesuffix(".gz")
-    if name.endswith((".idx", "-ubyte", ".idx3", ".idx2")) or "idx3-" in name:
+    if files.is_idx(path):
         return idx
     return {".npy": npy, ".csv": csv}.get(path.suffix)
 
 
 def npy(path: Path, kind: Kind) -> np.ndarray:
-    """The one array of a .npy file, as it is. Raises ValueError for pickles, archives and headers that lie."""
-    with open(path, "rb") as file:
-        if file.read(4) == b"PK\x03\x04":
-            raise ValueError(f"{path} holds several arrays; save one 2-D array with numpy.save")
-        file.seek(0)
-        try:
-            shape, dtype = _npy_header(file)
-            if dtype.hasobject:
-                raise ValueError("it holds Python objects, which are never unpickled")
-            claimed, held = math.prod(shape) * dtype.itemsize, os.fstat(file.fileno()).st_size - file.tell()
-            if claimed > held or min(shape, default=0) < 0:
-                raise ValueError(f"its header claims {claimed} bytes and {held} follow")
-            file.seek(0)
-            return np.lib.format.read_array(file, allow_pickle=False, max_header_size=MAX_HEADER_BYTES)
-        except (ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{path} is not a plain .npy array ({reason}); save it with numpy.save") from error
+    """The one array of a .npy file, as it is (`aimc.data.files.npy`)."""
+    return files.npy(path)
 
 
 def csv(path: Path, kind: Kind) -> np.ndarray:
@@ -73,31 +51,13 @@ def csv(path: Path, kind: Kind) -> np.ndarray:
 def idx(path: Path, kind: Kind) -> np.ndarray:
     """Images of an IDX file, a row each, gzipped or not; bytes are bits from 128 on where bits are asked for.
 
-    Raises ValueError for a file that is not IDX, or whose size is not what its header says.
+    Raises ValueError for labels, and as `aimc.data.files.idx` does.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as raw:
-        is_packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        file = gzip.GzipFile(fileobj=raw) if is_packed else raw
-        try:
-            zero, code, n_axes = int.from_bytes(file.read(2), "big"), *file.read(2)
-            if zero or code not in IDX_TYPES or not 1 <= n_axes <= 4:
-                raise ValueError("the first four bytes are not those of an IDX file")
-            shape = [int.from_bytes(file.read(4), "big") for _ in range(n_axes)]
-            dtype = np.dtype(IDX_TYPES[code])
-            claimed = math.prod(shape) * dtype.itemsize
-            if claimed > size * (DEFLATE_RATIO if is_packed else 1) or claimed > MAX_VALUES:
-                raise ValueError(f"its header claims {claimed} bytes, more than {size} bytes of file can hold")
-            content = file.read(claimed + 1)
-        except (OSError, EOFError, ValueError) as error:
-            raise ValueError(f"{path} is not an IDX file ({error})") from error
-    if len(content) != claimed:
-        raise ValueError(f"{path} is not an IDX file (its header claims {claimed} bytes, not what follows)")
-    if n_axes < 2:
-        raise ValueError(f"{path} has {n_axes} axis, as labels have; give the file of images")
-    rows = np.frombuffer(content, dtype).reshape(shape[0], -1)
-    return rows >= WHITE if kind == "bits" and code == 0x08 else rows
+    images = files.idx(path)
+    if images.ndim < 2:
+        raise ValueError(f"{path} has {images.ndim} axis, as labels have; give the file of images")
+    rows = images.reshape(len(images), -1)
+    return rows >= WHITE if kind == "bits" and rows.dtype == np.uint8 else rows
 
 
 def checked(array: np.ndarray, kind: Kind, name: str) -> Rows:
@@ -120,15 +80,3 @@ def checked(array: np.ndarray, kind: Kind, name: str) -> Rows:
         row, column = (int(place) for place in np.argwhere(bad)[0])
         raise ValueError(f"{name} has {array[row, column]} in row {row}, column {column}; every value {needed}")
     return array.astype(np.float32)
-
-
-def _npy_header(file) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
-    if length > MAX_HEADER_BYTES:
-        raise ValueError(f"its header claims {length} bytes")
-    file.seek(np.lib.format.MAGIC_LEN)
-    # Version 3 differs from 2 in the encoding of field names only, and arrays with fields are refused anyway.
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file, max_header_size=MAX_HEADER_BYTES)
-    return shape, dtype
