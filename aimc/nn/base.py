@@ -14,6 +14,7 @@ from aimc.devices.base import Level
 from aimc.inputs import drive
 from aimc.matmul import column_sums, mvm
 from aimc.nn import monitor
+from aimc.nn.modifiers import modified as as_trained
 from aimc.program import State, program
 from aimc.spec import CrossbarSpec
 
@@ -47,6 +48,7 @@ class AnalogLayer(nnx.Module):
     only what is fresh in a read varies; `deploy` inside a loss function is one write a training step, whatever the
     number of reads, and gradients still reach the kernel. Draws from the `noise` stream at every call.
 
+    `modifier` is None or a `Modifier`: what training does to the weights that an undeployed call writes.
     `input_range` and `output_range` are None, for what the spec says, or a `Range` that trains with the weights.
     """
 
@@ -73,6 +75,7 @@ class AnalogLayer(nnx.Module):
         self.passed = nnx.data(None)
         self.delta = nnx.data(None)
         self.carried = nnx.data(None)
+        self.modifier = nnx.data(None)
         if spec.wiring is not None and spec.wiring.refold_every > 1:
             blank = jax.eval_shape(
                 lambda: self._by_group(lambda key, w: _folded(key, w, self.spec)[1])(
@@ -111,8 +114,15 @@ class AnalogLayer(nnx.Module):
             spec = replace(spec, readout=replace(spec.readout, full_scale=self.output_range[...]))
         return spec
 
-    def deploy(self, key: Key[Array, ""]) -> None:
-        """Write the kernel into arrays once and read those from now on."""
+    def deploy(self, key: Key[Array, ""], *, modified: bool = False) -> None:
+        """Write the kernel into arrays once and read those from now on.
+
+        `modified`: write what an undeployed call would write, the `modifier` applied: for training in which one write
+        serves many reads.
+        """
+        if modified:
+            self.chip = Chip(self._fresh(key))
+            return
         spec = self.ranged_spec
         write = self._by_group(lambda key, w: program(key, w, spec))
         self.chip = Chip(write(self._keys(key), self.matrices()))
@@ -175,10 +185,17 @@ class AnalogLayer(nnx.Module):
             # Ranges are digital settings: they act on arrays that were written before they changed.
             return key, state._replace(spec=self._for_groups(self.ranged_spec))
         write_key, read_key = jax.random.split(key)
-        keys, spec = self._keys(write_key), self.ranged_spec
+        return read_key, self._fresh(write_key)
+
+    def _fresh(self, key: Key[Array, ""]) -> State:
+        """Arrays written as training writes them."""
+        spec, w = self.ranged_spec, self.matrices()
+        if (modifier := self.modifier) is not None:
+            key, modifier_key = jax.random.split(key)
+            w = self._by_group(lambda key, w: as_trained(key, w, modifier, spec))(self._keys(modifier_key), w)
         if self.carried is not None:
-            return read_key, self._carry_over(keys, spec)
-        return read_key, self._by_group(lambda key, w: program(key, w, spec))(keys, self.matrices())
+            return self._carry_over(self._keys(key), w, spec)
+        return self._by_group(lambda key, w: program(key, w, spec))(self._keys(key), w)
 
     def _watched(self, seen: monitor.Seen, key: Key[Array, ""], x: Array, y: Array, state: State) -> monitor.Seen:
         spec = self.ranged_spec
@@ -203,12 +220,11 @@ class AnalogLayer(nnx.Module):
         groups = () if self.n_groups is None else (self.n_groups,)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*groups, *jnp.shape(leaf))), spec)
 
-    def _carry_over(self, keys: Key[Array, "..."], spec: CrossbarSpec) -> State:
+    def _carry_over(self, keys: Key[Array, "..."], kernel: Array, spec: CrossbarSpec) -> State:
         """Freshly programmed arrays, their circuit solved if it is time to, else with what its wires last changed."""
         assert self.carried is not None
         assert spec.wiring is not None
         count, last = self.carried.get_value()
-        kernel = self.matrices()
         bare = self._by_group(lambda key, w: program(key, w, replace(spec, wiring=None)))(keys, kernel)
 
         def again(last: tuple) -> tuple[Array, tuple]:

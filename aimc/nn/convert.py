@@ -1,6 +1,7 @@
 """From a digital model to the same model on arrays and back, weights kept."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from aimc.nn.base import AnalogLayer
 from aimc.nn.conv import AnalogConv
 from aimc.nn.einsum import AnalogEinsum
 from aimc.nn.linear import AnalogLinear
+from aimc.nn.modifiers import Modifier, check
 from aimc.spec import CrossbarSpec
 
 Choice = CrossbarSpec | Callable[[str], CrossbarSpec | None]
@@ -55,11 +57,14 @@ def to_digital(model: nnx.Module) -> nnx.Module:
     return converted
 
 
-def deploy(key: Key[Array, ""], model: nnx.Module) -> None:
-    """Program every analog layer of the model once, each with its own part of key; from then on it is one chip."""
+def deploy(key: Key[Array, ""], model: nnx.Module, *, modified: bool = False) -> None:
+    """Program every analog layer of the model once, each with its own part of key; from then on it is one chip.
+
+    `modified`: write what training writes (see `AnalogLayer.deploy`).
+    """
     layers = [layer for _, layer in analog_layers(model, "deploy")]
     for layer_key, layer in zip(jax.random.split(key, len(layers)), layers, strict=True):
-        layer.deploy(layer_key)
+        layer.deploy(layer_key, modified=modified)
 
 
 def undeploy(model: nnx.Module) -> None:
@@ -73,6 +78,29 @@ def grow_old(key: Key[Array, ""], model: nnx.Module, seconds: Level) -> None:
     layers = [layer for _, layer in analog_layers(model, "age")]
     for layer_key, layer in zip(jax.random.split(key, len(layers)), layers, strict=True):
         layer.age(layer_key, seconds)
+
+
+def modify(model: nnx.Module, modifier: Modifier | Callable[[str], Modifier | None] | None) -> None:
+    """Let every analog layer of the model write modified weights while it is not deployed; None ends that.
+
+    `modifier` may be a function of a layer's path that returns a modifier or None. Raises ValueError for a model
+    without analog layers and for a level that cannot be.
+    """
+    for path, layer in analog_layers(model, "modify"):
+        own = modifier if modifier is None or isinstance(modifier, Modifier) else modifier(path)
+        if own is not None:
+            check(own)
+        layer.modifier = nnx.data(
+            None if own is None else jax.tree.map(lambda level: jnp.asarray(level, jnp.float32), own)
+        )
+
+
+def set_modifier_scale(model: nnx.Module, scale: Level) -> None:
+    """Set `Modifier.scale` of every layer that has a modifier; a traced scale, as of a schedule over steps, is no
+    other program."""
+    for _, layer in analog_layers(model, "modify"):
+        if layer.modifier is not None:
+            layer.modifier = nnx.data(replace(layer.modifier, scale=jnp.asarray(scale, jnp.float32)))
 
 
 def analog_layers(model: nnx.Module, what: str = "look at") -> list[tuple[str, AnalogLayer]]:
