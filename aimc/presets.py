@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from aimc.devices import capacitor as capacitor_cell
 from aimc.devices import gain_cell as gain_cell_device
-from aimc.devices import hermes, neurram, taox
+from aimc.devices import hermes, neurram, pcm, taox
 from aimc.mapping import Mapping
 from aimc.readout.cam import CAM, ThresholdCell
 from aimc.readout.pulse import ChargeToPulse
 from aimc.spec import CrossbarSpec, crossbar
+from aimc.wiring import Wiring
 
 
 def ideal() -> CrossbarSpec:
@@ -77,6 +78,31 @@ def reram_cam() -> CrossbarSpec:
     )
 
 
+def rasch2023(*, wires: bool = False, refold_every: int = 1) -> CrossbarSpec:
+    """The standard array of Rasch et al., Nat. Commun. 14, 5282 (2023), on which they train and judge networks
+    (simulation): phase-change pairs, 512 rows, each column with a scale of its own.
+
+    All numbers as in `StandardHWATrainingPreset` of IBM aihwkit: 254 steps over the range of inputs and of outputs (8
+    bits), outputs bounded at 10 fully-on cells with noise of 0.04, cells of `aimc.devices.pcm` with their read noise of
+    1.75 %. Its tiles have any number of columns, ours 512. With `wires` the array has its IR drop of 1.0, which there
+    is a formula along columns for 0.35 Ω between cells of 5 µS, and here the circuit: the same product of resistance
+    and conductance, 0.07 Ω at 25 µS, along columns only, each side of the pairs on lines of its own. `refold_every`:
+    see `aimc.Wiring`.
+    """
+    wiring = Wiring(r_row=0.0, r_col=0.35 * 5.0 / 25.0, layout="separate", refold_every=refold_every)
+    return crossbar(
+        rows=512,
+        cols=512,
+        dac_bits=8,
+        adc_bits=8,
+        adc_range=10.0,
+        output_noise=0.04,
+        device=pcm(),
+        mapping=Mapping(scaling="column"),
+        wiring=wiring if wires else None,
+    )
+
+
 PRESETS: dict[str, Callable[[], CrossbarSpec]] = {
     "ideal": ideal,
     "pcm_hermes": pcm_hermes,
@@ -84,6 +110,7 @@ PRESETS: dict[str, Callable[[], CrossbarSpec]] = {
     "capacitor": capacitor,
     "gain_cell": gain_cell,
     "reram_cam": reram_cam,
+    "rasch2023": rasch2023,
 }
 
 

@@ -206,6 +206,24 @@ def test_wires_fold_the_modified_weights():
     assert np.abs(changes[3] - changes[0]).max() > 1e-4
 
 
+def test_the_protocol_of_rasch_2023_has_its_published_numbers():
+    spec, modifier, ranges, batches = nn.rasch2023(wires=True, refold_every=50)
+    assert (spec.rows, spec.mapping.scaling, spec.inputs.n_levels, spec.readout.n_levels) == (512, "column", 255, 255)
+    assert (spec.readout.full_scale, spec.readout.noise, spec.device.read_noise) == (10.0, 0.04, 0.0175)
+    assert (ranges["deviations"], ranges["learn"], batches) == (3.0, True, 100)
+    np.testing.assert_allclose(spec.wiring.r_col * spec.device.g_max, 0.35 * 5e-6)
+    assert spec.wiring.refold_every == 50
+    # Errors three times those of programming, as variances: the modifier's and the array's own.
+    np.testing.assert_allclose(modifier.programming**2 + 1.0, 9.0)
+    layer = nn.AnalogLinear(12, 5, nn.rasch2023().spec, rngs=nnx.Rngs(0))
+    nn.modify(layer, modifier)
+    x = jax.random.normal(jax.random.key(0), (200, 12))
+    nn.calibrate(layer, [x], **ranges)
+    np.testing.assert_allclose(layer.input_range[...], 3.0 * jnp.sqrt(jnp.mean(x**2)), rtol=1e-6)
+    y, exact = np.asarray(layer(x)), np.asarray(x @ layer.kernel[...])
+    assert 0.8 < np.corrcoef(y.ravel(), exact.ravel())[0, 1] < 0.9999
+
+
 def test_levels_that_cannot_be_are_said():
     for arguments, what in (
         ({"drop_connect": 1.5}, "modifier.drop_connect must be a number from 0 to 1"),

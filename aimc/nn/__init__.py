@@ -15,6 +15,8 @@ from aimc.nn.factors import Factors as Factors
 from aimc.nn.factors import factors as factors
 from aimc.nn.linear import AnalogLinear as AnalogLinear
 from aimc.nn.modifiers import Modifier as Modifier
+from aimc.nn.protocols import Protocol as Protocol
+from aimc.nn.protocols import rasch2023 as rasch2023
 from aimc.nn.ranges import calibrate as calibrate
 from aimc.nn.ranges import clip_kernel as clip_kernel
 from aimc.nn.ranges import clip_weights as clip_weights
