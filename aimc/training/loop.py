@@ -1,0 +1,307 @@
+"""Training as a pure loop: the state before a step and a batch give the state after it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from aimc.data.base import Data, Split
+from aimc.nn.base import AnalogLayer
+from aimc.nn.convert import deploy, modify, set_modifier_scale, undeploy
+from aimc.nn.ranges import calibrate, clip_kernel
+from aimc.training.recipe import Recipe
+
+CHUNK = 50  # steps between two looks from the host
+AXIS = "batch"  # name of the one mesh axis
+
+
+class Best(NamedTuple):
+    """The state of least validation loss so far."""
+
+    params: nnx.State
+    rest: nnx.State
+    loss: Float[Array, ""]
+    step: Int[Array, ""]
+
+
+class TrainState(NamedTuple):
+    """Everything the next step depends on. Save its arrays, put them back, and training goes on to the same bits."""
+
+    graph: nnx.GraphDef
+    """What the model is without its arrays; static."""
+    params: nnx.State
+    rest: nnx.State
+    """Of the model, what no optimiser changes: batch statistics, noise streams, arrays, carried circuits."""
+    optimizer: optax.OptState
+    key: Key[Array, ""]
+    """Never changes: the order of the data and the writes of a step follow from it and the number of the step."""
+    step: Int[Array, ""]
+    best: Best | None
+    """None where the recipe does not validate."""
+
+
+class Info(NamedTuple):
+    """What a chunk of training measured."""
+
+    loss: Float[np.ndarray, " n_steps"]
+    validation: "Score | None"
+
+
+class Score(NamedTuple):
+    """Mean cross-entropy in nats and share of labels whose logit is the largest."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+
+
+class Diverged(FloatingPointError):
+    """A loss or a parameter was not finite. `state` is the last good one, from before the chunk that failed."""
+
+    def __init__(self, step: int, state: TrainState, what: str) -> None:
+        super().__init__(
+            f"training diverged at step {step}: {what} is not finite; the last good state is that of step "
+            f"{int(state.step)}; lower the learning rate"
+        )
+        self.step = step
+        self.state = state
+
+
+def cross_entropy(logits: Float[Array, "*rows n_classes"], y: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
+    """-log softmax(logits)[y], in nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, y)
+
+
+def init(key: Key[Array, ""], model: nnx.Module, recipe: Recipe) -> TrainState:
+    """The state before the first step; the model itself is not touched by training.
+
+    Raises ValueError for a modifier of a model without arrays.
+    """
+    model = nnx.clone(model)
+    if has_arrays(model):
+        undeploy(model)
+        modify(model, recipe.modifier)
+    elif recipe.modifier is not None:
+        raise ValueError("modifier acts on the weights of arrays, of which the model has none; convert it first")
+    model.train()
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    step = jnp.int32(0)
+    best = Best(params, rest, jnp.float32(jnp.inf), step) if recipe.validate_every else None
+    return TrainState(graph, params, rest, recipe.transformation().init(params), key, step, best)
+
+
+def step(
+    state: TrainState, x: Array, y: Int[Array, "batch ..."], recipe: Recipe
+) -> tuple[TrainState, Float[Array, ""]]:
+    """One step on a batch, to be compiled; also the loss before it.
+
+    Random: the reads, from the model's noise streams, and the writes of `deploy_per_step`, from key and step.
+    """
+
+    def loss(params: nnx.State) -> tuple[Array, nnx.State]:
+        model = nnx.merge(state.graph, params, state.rest, copy=True)
+        if has_arrays(model):
+            if recipe.modifier is not None and recipe.ramp:
+                set_modifier_scale(model, recipe.modifier.scale * jnp.minimum(1.0, state.step / recipe.ramp))
+            if recipe.deploy_per_step:
+                deploy(_key(state, "write"), model, modified=True)
+        value = cross_entropy(model(x), y).mean()  # type: ignore[operator]
+        if recipe.deploy_per_step and has_arrays(model):
+            undeploy(model)
+        return value, nnx.split(model, nnx.Param, ...)[2]
+
+    (value, rest), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    changes, optimizer = recipe.transformation().update(gradient, state.optimizer, state.params)
+    params = _clipped(optax.apply_updates(state.params, changes), recipe)
+    return state._replace(params=params, rest=rest, optimizer=optimizer, step=state.step + 1), value
+
+
+def fit(
+    key: Key[Array, ""],
+    model: nnx.Module,
+    data: Data,
+    recipe: Recipe,
+    *,
+    state: TrainState | None = None,
+    chunk: int = CHUNK,
+    after_chunk: Callable[[TrainState, Info], bool | None] | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> nnx.Module:
+    """A trained copy of `model`, digital or on arrays, set to evaluation: its last state, or its best one on the
+    validation part where the recipe looks at it. The parameters trained are those of type `nnx.Param`.
+
+    Every step takes the next `recipe.batch` rows of a random order of the training part, a new one every epoch, the
+    last incomplete batch left out. Random: that order, noise, calibration; all from key and the model's own streams.
+    To resume, pass the saved `state` and otherwise the same arguments: the result is the same, bit for bit, on the
+    same machine. `after_chunk` is called every `chunk` steps; when it returns True, training stops there.
+
+    `devices` share every batch; the order of the data and all random bits are the same for any number of them.
+    Raises ValueError for sizes that cannot work, `Diverged` when a loss or a parameter stops being finite.
+    """
+    check_sizes(data, recipe, chunk=chunk, n_devices=len(devices or (None,)))
+    if state is None:
+        state = start(key, model, data, recipe)
+    x, y = jnp.asarray(data.train.x), jnp.asarray(data.train.y)
+    mesh = None
+    if devices is not None:
+        mesh = Mesh(np.array(devices), (AXIS,))
+        state, x, y = jax.device_put((state, x, y), NamedSharding(mesh, PartitionSpec()))
+    for n_steps in _chunks(int(state.step), recipe, chunk):
+        new, losses, is_finite = _advance(state, x, y, n_steps, recipe=recipe, chunk=chunk, mesh=mesh)
+        losses = np.asarray(losses)[:n_steps]
+        if not np.isfinite(losses).all():
+            raise Diverged(int(state.step) + int(np.argmin(np.isfinite(losses))) + 1, state, "the loss")
+        if not is_finite:
+            raise Diverged(int(new.step), state, "a parameter")
+        state, score = _looked_at(new, data.validation, recipe)
+        if after_chunk is not None and after_chunk(state, Info(losses, score)):
+            break
+    return trained(state)
+
+
+def start(key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> TrainState:
+    """`init` after the ranges of the model's inputs have been found on its first batches, if the recipe asks for it."""
+    if recipe.input_range is not None and has_arrays(model):
+        model = nnx.clone(model)
+        rows = order(_order_key(key), 0, recipe.calibration_batches, len(data.train.y), recipe.batch)
+        batches = [jnp.asarray(data.train.x[own]) for own in np.asarray(rows)]
+        model.eval()
+        calibrate(model, batches, inputs=recipe.input_range, learn=recipe.learn_ranges)
+    return init(key, model, recipe)
+
+
+def trained(state: TrainState) -> nnx.Module:
+    """The model of a state, set to evaluation, without modifiers and not deployed: the best one if there is one."""
+    own = state if state.best is None or not jnp.isfinite(state.best.loss) else state.best
+    model = nnx.merge(state.graph, own.params, own.rest, copy=True)
+    if has_arrays(model):
+        modify(model, None)
+    model.eval()
+    return model
+
+
+def score(key: Key[Array, ""], model: nnx.Module, part: Split, *, batch: int = 256) -> Score:
+    """Loss and accuracy of a model, read in batches; a model on arrays that is not deployed is written once, from
+    key."""
+    graph, state = nnx.split(model)
+    return _score(key, state, jnp.asarray(part.x), jnp.asarray(part.y), graph=graph, batch=min(batch, len(part.y)))
+
+
+def order(key: Key[Array, ""], first: Int[Array, ""] | int, n_steps: int, n_rows: int, batch: int) -> Int[Array, "n b"]:
+    """The rows of `n_steps` batches from step `first` on: a function of key and the number of the step alone."""
+    per_epoch = n_rows // batch
+    n_epochs = (n_steps + per_epoch - 2) // per_epoch + 1  # that n_steps can touch
+    epoch = first // per_epoch
+
+    def one(epoch: Array) -> Array:
+        return jax.random.permutation(jax.random.fold_in(key, epoch), n_rows)[: per_epoch * batch]
+
+    batches = jax.vmap(one)(epoch + jnp.arange(n_epochs)).reshape(n_epochs * per_epoch, batch)
+    return jax.lax.dynamic_slice_in_dim(batches, first - epoch * per_epoch, n_steps)
+
+
+def has_arrays(model: nnx.Module) -> bool:
+    """Whether any layer of the model is on an array."""
+    return any(isinstance(module, AnalogLayer) for _, module in nnx.iter_modules(model))
+
+
+def check_sizes(data: Data, recipe: Recipe, *, chunk: int = CHUNK, n_devices: int = 1) -> None:
+    """Raise ValueError for a batch that the data or the devices cannot give."""
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, got {chunk}")
+    if recipe.batch > len(data.train.y):
+        raise ValueError(f"batch must be at most the number of training rows, {len(data.train.y)}, got {recipe.batch}")
+    if recipe.batch % n_devices:
+        raise ValueError(f"batch must be a multiple of the {n_devices} devices that share it, got {recipe.batch}")
+
+
+def _chunks(done: int, recipe: Recipe, chunk: int) -> Iterator[int]:
+    """Numbers of steps, up to the next multiple of `chunk` or of `validate_every` each."""
+    while done < recipe.steps:
+        ends = [done - done % every + every for every in (chunk, recipe.validate_every) if every]
+        n_steps = min(*ends, recipe.steps) - done
+        yield n_steps
+        done += n_steps
+
+
+@partial(jax.jit, static_argnames=("recipe", "chunk", "mesh"))
+def _advance(
+    state: TrainState,
+    x: Array,
+    y: Array,
+    n_steps: Int[Array, ""] | int,
+    *,
+    recipe: Recipe,
+    chunk: int,
+    mesh: Mesh | None,
+) -> tuple[TrainState, Float[Array, " chunk"], Bool[Array, ""]]:
+    """Up to `chunk` steps in one program, their number being data: the state, the losses, whether all is finite."""
+    rows = order(_order_key(state.key), state.step, chunk, x.shape[0], recipe.batch)
+
+    def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+        state, losses = carry
+        batch = (x[rows[i]], y[rows[i]])
+        if mesh is not None:
+            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+        state, loss = step(state, *batch, recipe)
+        return state, losses.at[i].set(loss)
+
+    state, losses = jax.lax.fori_loop(0, n_steps, body, (state, jnp.zeros(chunk)))
+    is_finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)]))
+    return state, losses, is_finite
+
+
+def _looked_at(state: TrainState, part: Split, recipe: Recipe) -> tuple[TrainState, Score | None]:
+    """The state, the best one in it, after a look at the validation part if it is time."""
+    if state.best is None or (int(state.step) % recipe.validate_every and int(state.step) != recipe.steps):
+        return state, None
+    model = trained(state._replace(best=None))
+    seen = score(_key(state, "look"), model, part, batch=recipe.batch)
+    if seen.loss < state.best.loss:
+        state = state._replace(best=Best(state.params, state.rest, seen.loss, state.step))
+    return state, seen
+
+
+@partial(jax.jit, static_argnames=("graph", "batch"))
+def _score(key: Key[Array, ""], state: nnx.State, x: Array, y: Array, *, graph: nnx.GraphDef, batch: int) -> Score:
+    model = nnx.merge(graph, state, copy=True)
+    if has_arrays(model) and any(m.chip is None for _, m in nnx.iter_modules(model) if isinstance(m, AnalogLayer)):
+        deploy(key, model)
+    graph, state = nnx.split(model)
+    n_batches = -(-x.shape[0] // batch)
+    places = jnp.arange(n_batches * batch).reshape(n_batches, batch)
+
+    def body(state: nnx.State, rows: Array) -> tuple[nnx.State, tuple[Array, Array]]:
+        model = nnx.merge(graph, state, copy=True)
+        own = rows % x.shape[0]  # the last batch is filled up with first rows, which do not count
+        logits = model(x[own])  # type: ignore[operator]
+        counts = (rows < x.shape[0]).reshape(-1, *[1] * (y.ndim - 1))
+        loss = jnp.sum(cross_entropy(logits, y[own]) * counts)
+        n_right = jnp.sum((jnp.argmax(logits, axis=-1) == y[own]) * counts)
+        return nnx.split(model)[1], (loss, n_right)
+
+    _, (losses, n_right) = jax.lax.scan(body, state, places)
+    return Score(jnp.sum(losses) / y.size, jnp.sum(n_right) / y.size)
+
+
+def _clipped(params: Any, recipe: Recipe) -> Any:
+    if (deviations := recipe.weight_clip) is None:
+        return params
+    kernels = nnx.map_state(lambda path, _: path[-1] == "kernel", params)
+    return jax.tree.map(lambda leaf, is_kernel: clip_kernel(leaf, deviations) if is_kernel else leaf, params, kernels)
+
+
+def _order_key(key: Key[Array, ""]) -> Key[Array, ""]:
+    return jax.random.fold_in(key, 0)
+
+
+def _key(state: TrainState, use: str) -> Key[Array, ""]:
+    """The key of a step for one use of it."""
+    own = jax.random.fold_in(state.key, {"write": 1, "look": 2}[use])
+    return jax.random.fold_in(own, state.step)
