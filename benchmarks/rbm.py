@@ -74,7 +74,7 @@ def large(data: Split) -> str:
         seconds = time.process_time() - start
         base = params.independent(jnp.asarray(data.train.mean(axis=0)))
         found = ais.log_likelihood(
-            jax.random.key(seed), params, data.test, n_chains=256, betas=ais.linear_betas(BETAS), base=base
+            jax.random.key(seed), ais.layered(params, base), data.test, n_chains=256, betas=ais.linear_betas(BETAS)
         )
         middle.append(0.5 * (found.lower + found.upper))
         rows.append([seed, f"{found.lower:.3f}", f"{found.upper:.3f}", f"{found.gap:.3f}", f"{found.ess:.0f}"])

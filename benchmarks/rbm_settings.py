@@ -62,11 +62,10 @@ def large(rows: np.ndarray) -> str:
         params = ebm.run.fit(settings, parts.train).params
         bounds = ais.log_likelihood(
             jax.random.key(1),
-            params,
+            ais.layered(params, params.independent(parts.train.mean(0))),
             parts.test,
             n_chains=128,
             betas=ais.linear_betas(5000),
-            base=params.independent(parts.train.mean(0)),
         )
         rate = f"{settings.learning_rate:g}{', centred' if settings.centred else ''}"
         found.append([rate, f"{settings.weight_decay:g}", f"{bounds.lower:.2f}", f"{bounds.upper:.2f}"])

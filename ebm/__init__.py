@@ -3,7 +3,8 @@
 from ebm import ais, analog, coloring, data, diagnostics, exact, interpret, layouts, losses, planted, rules, sensitivity
 from ebm.counts import pcd_step_counts, pcd_step_operations
 from ebm.energies import boltzmann, gaussian, neural, potts, rbm
-from ebm.likelihood import graph_log_likelihood, graph_log_partition, log_likelihood, log_partition
+from ebm.graph_likelihood import graph_log_likelihood, graph_log_partition
+from ebm.likelihood import log_likelihood, log_partition
 from ebm.samplers import annealing, chromatic, gibbs, gwg, hmc, langevin, mala, metropolis, multispin, tempering
 from ebm.train import Diverged, TrainState, fit
 

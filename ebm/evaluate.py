@@ -74,12 +74,12 @@ def likelihood(
             found[f"{name}_standard_error"] = _standard_error(values)
             found[f"{name}_rows_used"] = len(rows)
         return found | {"method": EXACT, "is_trusted": True, "distrust": None, "log_partition": log_z}
-    base = params.independent(jnp.asarray(base_mean, jnp.float32))
+    path = ais.layered(params, params.independent(jnp.asarray(base_mean, jnp.float32)))
     betas = ais.linear_betas(effort.ais_betas)
     is_trusted = True
     for name, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
         rows = np.asarray(parts[name])[:MAX_ANNEALED_ROWS]
-        bounds = ais.log_likelihood(part_key, params, rows, n_chains=effort.ais_chains, betas=betas, base=base)
+        bounds = ais.log_likelihood(part_key, path, rows, n_chains=effort.ais_chains, betas=betas)
         values = log_likelihood(params, rows, 0.0)
         found |= {
             f"{name}_log_likelihood": 0.5 * (bounds.lower + bounds.upper),

@@ -1,4 +1,4 @@
-"""Exact likelihoods, by summing over every state of a layer or of a small graph.
+"""Exact likelihoods of layered models, by summing over every state of a layer; `ebm.graph_likelihood` has graphs.
 
 On the host in float64: the sum has up to 2^22 terms, and a likelihood is worth reporting to all its digits. States are
 made and summed a chunk at a time, so memory does not grow with their number or with the rows of data.
@@ -14,14 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.energies.gaussian import GaussianRbm
 from ebm.energies.potts import PottsRbm
 from ebm.energies.rbm import Rbm
 
 MAX_ENUMERATED_UNITS = 22
 CHUNK_VALUES = 1 << 20  # float64 values held at once: 8 MiB, and it stays near the cache
-CLAMPED_ROWS = 256  # rows whose hidden nodes are summed out together
 
 Layered = Rbm | GaussianRbm | PottsRbm
 Rows = Float[Array, "n n_visible"] | Float[np.ndarray, "n n_visible"]
@@ -50,7 +48,7 @@ def log_partition(params: Layered) -> float:
             return _log_marginal(layers, states)
         return states @ layers.hidden_bias + layers.sum_visible(states @ layers.coupling.T)
 
-    return float(_log_sum_exp(terms(states) for states in _binary_states(n_small, max(n_visible, n_hidden))))
+    return float(log_sum_exp(terms(states) for states in binary_states(n_small, max(n_visible, n_hidden))))
 
 
 def log_likelihood(params: Layered, x: Rows, log_z: float | None = None) -> Float[np.ndarray, " n"]:
@@ -73,18 +71,18 @@ def log_likelihood(params: Layered, x: Rows, log_z: float | None = None) -> Floa
 def check_rows(params: Layered, x: Rows, name: str = "x") -> None:
     """Raise ValueError unless these are states of the visible layer: n_visible values a row, and for an `Rbm` each of
     them 0 or 1, for a `PottsRbm` one of a site 1 and the others 0, for a `GaussianRbm` finite."""
-    _check_width(x, params.n_visible, name)
+    check_width(x, params.n_visible, name)
     values = np.asarray(x)
     match params:
         case Rbm():
-            _check_values((values == 0) | (values == 1), x, "bits, 0 or 1", "spins s become bits as (1 + s) / 2", name)
+            check_values((values == 0) | (values == 1), x, "bits, 0 or 1", "spins s become bits as (1 + s) / 2", name)
         case PottsRbm():
             sites = values.reshape(len(values), *params.visible_bias.shape)
             is_one = ((sites == 0) | (sites == 1)).all(axis=-1) & (sites.sum(axis=-1) == 1)
             is_good = np.repeat(is_one, sites.shape[-1], axis=1)
-            _check_values(is_good, x, "one-hot, one 1 and else 0 a site", "see ebm.potts.one_hot", name)
+            check_values(is_good, x, "one-hot, one 1 and else 0 a site", "see ebm.potts.one_hot", name)
         case GaussianRbm():
-            _check_values(np.isfinite(values), x, "finite", "leave out rows with missing values", name)
+            check_values(np.isfinite(values), x, "finite", "leave out rows with missing values", name)
 
 
 def log_partition_independent(params: Layered) -> float:
@@ -92,45 +90,6 @@ def log_partition_independent(params: Layered) -> float:
     layers = _layers(params)
     visible_part = layers.sum_visible(np.zeros((1, len(layers.coupling))))[0]
     return float(visible_part + _softplus(layers.hidden_bias).sum())
-
-
-def graph_log_partition(graph: Graph, params: Boltzmann, beta: float = 1.0) -> float:
-    """log Z = log sum_s exp(-beta E(s)) of a Boltzmann machine, over all states of its nodes.
-
-    Raises ValueError when it has more than 22 nodes.
-    """
-    n_nodes = graph.n_nodes
-    if n_nodes > MAX_ENUMERATED_UNITS:
-        raise ValueError(
-            f"the exact log Z needs at most {MAX_ENUMERATED_UNITS} nodes, got {n_nodes}; take a smaller graph"
-        )
-    # Half of the nodes are summed out given the other half: products of two short matrices instead of every state.
-    half = n_nodes // 2
-    kept, summed = np.arange(half), np.arange(half, n_nodes)
-    return float(
-        _log_sum_exp(
-            _clamped(graph, params, beta, kept, summed, 2 * states - 1) for states in _binary_states(half, n_nodes)
-        )
-    )
-
-
-def graph_log_likelihood(
-    graph: Graph, params: Boltzmann, x: Rows, beta: float = 1.0, log_z: float | None = None
-) -> Float[np.ndarray, " n"]:
-    """log p(v) = log Z_v - log Z of rows of visible spins, Z_v being the sum over the hidden nodes with v clamped.
-
-    Rows are in the order of `graph.visible`. Raises ValueError when there are more than 22 nodes (22 hidden nodes,
-    where `log_z` is known already), or a row has not n_visible values of -1 or 1.
-    """
-    visible, hidden = np.asarray(graph.visible), np.asarray(graph.hidden)
-    _check_width(x, len(visible))
-    _check_values(np.abs(np.asarray(x)) == 1, x, "spins, -1 or 1", "bits b become spins as 2 b - 1")
-    if len(hidden) > MAX_ENUMERATED_UNITS:
-        raise ValueError(
-            f"the exact likelihood needs at most {MAX_ENUMERATED_UNITS} hidden nodes, got {len(hidden)}; take fewer"
-        )
-    log_z = graph_log_partition(graph, params, beta) if log_z is None else log_z
-    return _clamped(graph, params, beta, visible, hidden, np.asarray(x, np.float64)) - log_z
 
 
 class _Layers(NamedTuple):
@@ -171,35 +130,7 @@ def _log_marginal(layers: _Layers, visible: np.ndarray) -> np.ndarray:
     return layers.density(visible) + _softplus(visible @ layers.coupling + layers.hidden_bias).sum(axis=-1)
 
 
-def _clamped(
-    graph: Graph, params: Boltzmann, beta: float, kept: np.ndarray, summed: np.ndarray, v: np.ndarray
-) -> np.ndarray:
-    """log of the sum over the spins of `summed` nodes of exp(-beta E), for rows `v` of spins of the `kept` nodes."""
-    first, second = np.asarray(graph.edges).T
-    couplings = np.zeros((graph.n_nodes, graph.n_nodes))
-    np.add.at(couplings, (first, second), beta * np.asarray(params.couplings, np.float64))
-    couplings += couplings.T
-    bias = beta * np.asarray(params.bias, np.float64)
-    log_z = [np.zeros(0)]
-    for start in range(0, len(v), CLAMPED_ROWS):
-        rows = v[start : start + CLAMPED_ROWS]
-        fields = rows @ couplings[np.ix_(kept, summed)] + bias[summed]
-
-        def terms(h: np.ndarray, fields: np.ndarray = fields) -> np.ndarray:
-            return fields @ h.T + _pairs(couplings[np.ix_(summed, summed)], h)
-
-        alone = rows @ bias[kept] + _pairs(couplings[np.ix_(kept, kept)], rows)
-        width = max(len(rows), len(summed))
-        log_z.append(alone + _log_sum_exp(terms(2 * states - 1) for states in _binary_states(len(summed), width)))
-    return np.concatenate(log_z)
-
-
-def _pairs(couplings: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """sum over pairs of J_ij s_i s_j, for rows of spins."""
-    return 0.5 * ((s @ couplings) * s).sum(axis=-1)
-
-
-def _binary_states(n: int, width: int) -> Iterator[np.ndarray]:
+def binary_states(n: int, width: int) -> Iterator[np.ndarray]:
     """All rows of n bits, in chunks that keep arrays of `width` values a row within CHUNK_VALUES."""
     chunk = max(1, CHUNK_VALUES // max(width, 1))
     for start in range(0, 1 << n, chunk):
@@ -207,7 +138,7 @@ def _binary_states(n: int, width: int) -> Iterator[np.ndarray]:
         yield ((codes[:, None] >> np.arange(n)) & 1).astype(np.float64)
 
 
-def _log_sum_exp(chunks: Iterable[np.ndarray]) -> np.ndarray:
+def log_sum_exp(chunks: Iterable[np.ndarray]) -> np.ndarray:
     """log sum exp over the last axis of all chunks together."""
     largest: np.ndarray | float = -np.inf
     total: np.ndarray | float = 0.0
@@ -222,14 +153,14 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def _check_values(is_allowed: np.ndarray, x: Rows, allowed: str, advice: str, name: str = "x") -> None:
+def check_values(is_allowed: np.ndarray, x: Rows, allowed: str, advice: str, name: str = "x") -> None:
     if not is_allowed.all():
         row, unit = np.argwhere(~is_allowed)[0]
         found = f"{np.asarray(x)[row, unit]:g} in row {row}, unit {unit}"
         raise ValueError(f"{name} must be {allowed}, got {found}; {advice}")
 
 
-def _check_width(x: Rows, n_visible: int, name: str = "x") -> None:
+def check_width(x: Rows, n_visible: int, name: str = "x") -> None:
     if x.ndim != 2 or x.shape[1] != n_visible:
         raise ValueError(
             f"{name} must be rows of the {n_visible} visible units of the model, got shape {tuple(x.shape)}"

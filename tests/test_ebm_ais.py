@@ -48,8 +48,8 @@ def test_weights_of_both_directions_have_the_exact_means(name):
     base = params.independent(jnp.array(mean))
     log_z = ebm.log_partition(params)
     n = 100_000
-    up = ais.forward(KEY, params, FEW, n, base).log_z
-    down = ais.reverse(KEY, params, FEW, samples(params, n, seed=0)[0], base).log_z
+    up = ais.forward(KEY, ais.layered(params, base), FEW, n).log_z
+    down = ais.reverse(KEY, ais.layered(params, base), FEW, samples(params, n, seed=0)[0]).log_z
     for weights in (np.exp(up - log_z), np.exp(log_z - down)):
         assert abs((weights.mean() - 1) / (weights.std() / np.sqrt(n))) < 4
     assert up.mean() + 5 * up.std() / np.sqrt(n) < log_z < down.mean() - 5 * down.std() / np.sqrt(n)
@@ -60,11 +60,10 @@ def test_a_thousand_steps_close_the_sandwich_around_the_exact_log_z(name):
     params, mean = LAYERED[name]
     found = ais.log_partition(
         KEY,
-        params,
+        ais.layered(params, params.independent(jnp.array(mean))),
         samples(params, 500, seed=1)[0],
         n_chains=500,
         betas=ais.linear_betas(1001),
-        base=params.independent(jnp.array(mean)),
     )
     log_z = ebm.log_partition(params)
     assert abs(found.lower - log_z) < 0.05
@@ -98,7 +97,7 @@ def test_chains_from_a_row_estimate_its_probability_under_the_annealing_model():
             for q, to in ((hidden_p, bits(4)), (visible_p, states))
         )
         law = law @ hidden_law @ visible_law
-    log_z = ais.reverse(KEY, params, FEW, np.repeat(states, n, axis=0), base).log_z.reshape(32, n)
+    log_z = ais.reverse(KEY, ais.layered(params, base), FEW, np.repeat(states, n, axis=0)).log_z.reshape(32, n)
     estimates = np.exp(-free_energy(params, states)[:, None] - log_z)
     z = (estimates.mean(1) - law) / (estimates.std(1) / np.sqrt(n))
     assert np.abs(z).max() < 5, z
@@ -135,7 +134,8 @@ def test_both_bounds_of_an_rbm_of_digits_are_within_0_05_nat_of_the_exact_likeli
     params, base, rows = digits
     log_z = ebm.log_partition(params)
     truth = ebm.log_likelihood(params, rows, log_z).mean()
-    found = ais.log_likelihood(KEY, params, rows, betas=ais.linear_betas(2001), base=base)
+    path = ais.layered(params, base)
+    found = ais.log_likelihood(KEY, path, rows, betas=ais.linear_betas(2001))
     assert abs(found.upper - truth) < 0.05
     assert abs(found.lower - truth) < 0.05
     assert found.lower - 4 * found.lower_error < truth < found.upper + 4 * found.upper_error
@@ -144,7 +144,7 @@ def test_both_bounds_of_an_rbm_of_digits_are_within_0_05_nat_of_the_exact_likeli
     # Exact samples: hidden states from their enumerated law, as the RBM read the other way round gives it.
     turned = rbm.Rbm(params.weights.T, params.hidden_bias, params.visible_bias)
     hidden = exact.samples(jax.random.key(2), turned.free_energy, exact.Space(16), len(rows))
-    found = ais.log_partition(KEY, params, params.draw_visible(KEY, hidden), betas=ais.linear_betas(2001), base=base)
+    found = ais.log_partition(KEY, path, params.draw_visible(KEY, hidden), betas=ais.linear_betas(2001))
     assert found.lower - 4 * found.lower_error < log_z < found.upper + 4 * found.upper_error
     assert abs(found.gap) < 0.05
 
@@ -152,7 +152,7 @@ def test_both_bounds_of_an_rbm_of_digits_are_within_0_05_nat_of_the_exact_likeli
 def test_too_few_betas_are_not_trusted(digits):
     params, base, rows = digits
     found = ais.log_likelihood(
-        KEY, params, rows[:50], n_chains=20, chains_per_row=2, betas=ais.linear_betas(5), base=base
+        KEY, ais.layered(params, base), rows[:50], n_chains=20, chains_per_row=2, betas=ais.linear_betas(5)
     )
     assert found.gap > 1
     assert not found.is_trusted
@@ -165,11 +165,11 @@ def test_one_chain_has_no_error_and_few_effective_chains_no_trust():
     """One weight says nothing of its error; and a weight of a row says nothing of another row's."""
     params, mean = LAYERED["bernoulli"]
     rows = np.eye(5, dtype=np.float32)
-    few = {"betas": ais.linear_betas(101), "base": params.independent(jnp.array(mean))}
-    alone = ais.log_likelihood(KEY, params, rows[:1], n_chains=1, **few)
+    betas, path = ais.linear_betas(101), ais.layered(params, params.independent(jnp.array(mean)))
+    alone = ais.log_likelihood(KEY, path, rows[:1], n_chains=1, betas=betas)
     assert (alone.lower_error, alone.upper_error) == (np.inf, np.inf)
     assert not alone.is_trusted
-    enough = ais.log_likelihood(KEY, params, rows, n_chains=20, chains_per_row=4, **few)
+    enough = ais.log_likelihood(KEY, path, rows, n_chains=20, chains_per_row=4, betas=betas)
     assert abs(enough.gap) < 1
     assert enough.is_trusted
     for change in ({"ess": 4.9}, {"reverse_ess": 4.9}, {"upper_error": np.inf}):
@@ -177,10 +177,10 @@ def test_one_chain_has_no_error_and_few_effective_chains_no_trust():
         assert not spoilt.is_trusted
         assert "effective chains and 5 are needed each way; take more betas, chains or rows" in spoilt.sentence
     # By the definition, row by row; all 20 weights in one sum would be another number.
-    down = ais.reverse(jax.random.split(KEY)[1], params, few["betas"], np.repeat(rows, 4, axis=0), few["base"])
+    down = ais.reverse(jax.random.split(KEY)[1], path, betas, np.repeat(rows, 4, axis=0))
     w = np.exp(-down.log_z.reshape(5, 4))
     assert enough.reverse_ess == pytest.approx((w.sum(1) ** 2 / (w**2).sum(1)).sum(), rel=1e-9)
-    up = ais.forward(jax.random.split(KEY)[0], params, few["betas"], 20, few["base"]).log_z
+    up = ais.forward(jax.random.split(KEY)[0], path, betas, 20).log_z
     w = np.exp(up - up.max())
     assert enough.upper_error == pytest.approx(np.sqrt(np.sum((w - w.mean()) ** 2) / 19 / 20) / w.mean(), rel=1e-9)
 
@@ -191,11 +191,11 @@ def test_schedules_and_bases_that_are_no_annealing_are_refused():
         with pytest.raises(ValueError, match=r"betas must rise strictly from 0 to 1; use ais\.linear_betas"):
             ais.forward(KEY, params, np.array(betas), 2)
     with pytest.raises(ValueError, match="base must have no weights and no hidden bias"):
-        ais.forward(KEY, params, FEW, 2, base=params)
+        ais.layered(params, params)
     with pytest.raises(ValueError, match="base must have the sigma of the model"):
-        ais.forward(KEY, params, FEW, 2, base=params.independent()._replace(log_sigma=jnp.zeros(3)))
+        ais.layered(params, params.independent()._replace(log_sigma=jnp.zeros(3)))
     with pytest.raises(ValueError, match="base must be a model of the same kind and size"):
-        ais.forward(KEY, params, FEW, 2, base=LAYERED["potts"][0].independent())
+        ais.layered(params, LAYERED["potts"][0].independent())
     with pytest.raises(ValueError, match="n_chains must be at least 1, got 0"):
         ais.forward(KEY, params, FEW, 0)
     with pytest.raises(ValueError, match="at least 1, got 0 rows and 1 chains a row"):

@@ -21,7 +21,7 @@ from ebm_oracle import (
 from scipy import stats
 
 import ebm
-from ebm import boltzmann, exact, gaussian, likelihood, potts, rbm
+from ebm import boltzmann, exact, gaussian, graph_likelihood, likelihood, potts, rbm
 
 KEY = jax.random.key(8)
 
@@ -230,7 +230,7 @@ def test_likelihoods_do_not_depend_on_how_the_sums_are_cut(monkeypatch):
 
     whole = list(values())
     monkeypatch.setattr(likelihood, "CHUNK_VALUES", 20)
-    monkeypatch.setattr(likelihood, "CLAMPED_ROWS", 3)
+    monkeypatch.setattr(graph_likelihood, "CLAMPED_ROWS", 3)
     np.testing.assert_allclose(list(values()), whole, rtol=1e-13)
     s = np.asarray(exact.enumerate_spins(8), np.float64)
     assert ebm.graph_log_partition(GRAPH, MACHINE, 0.3) == pytest.approx(

@@ -255,7 +255,7 @@ def test_sixty_four_hidden_units_pass_the_mixture_with_their_bounds_closed():
     params = run.fit(settings, digits.train).params
     base = params.independent(jnp.asarray(digits.train.mean(axis=0)))
     found = ebm.ais.log_likelihood(
-        jax.random.key(0), params, digits.test, n_chains=64, betas=ebm.ais.linear_betas(2000), base=base
+        jax.random.key(0), ebm.ais.layered(params, base), digits.test, n_chains=64, betas=ebm.ais.linear_betas(2000)
     )
     assert found.lower >= -17.5, found
     assert abs(found.gap) < 0.3, found
