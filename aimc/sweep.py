@@ -33,13 +33,16 @@ def run(
     seed: int,
     spec: Mapping[str, Any],
     store: str | os.PathLike[str] | None = None,
+    operands: Sequence[Any] = (),
+    inner: Mapping[str, Sequence[float] | Sequence[str]] | None = None,
+    notes: Mapping[str, Any] | None = None,
     units: Mapping[str, str] | None = None,
     sources: Mapping[str, str] | None = None,
     chunk: int = 64,
     batch: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> "xarray.Dataset":
-    """Evaluate `function(key, **parameters) -> {metric: scalar}` on every point of the grid spanned by `axes`.
+    """Evaluate `function(key, *operands, **parameters) -> {metric: value}` on every point of the grid that `axes` span.
 
     * The function is compiled once, whatever the grid: parameters arrive traced (float32 or int32), `chunk` points
       are one call, and inside a call `batch` points are evaluated at a time, which bounds the memory (on a CPU 1 is
@@ -47,8 +50,11 @@ def run(
     * Randomness: every point's key is `seed` folded with its value on the axis named "seed" if there is one, so that
       points that differ only in a noise level share their random numbers and their difference is sharper; without
       such an axis it is folded with the point's number.
+    * Metrics are scalars, or arrays over the axes `inner`, numbers or words, along which the function shares its work.
+    * `operands` are large arrays that the function needs: closed over, they would be compiled in.
     * `store`: a folder to create. Finished chunks are kept; the same call resumes what is missing. `spec` says in JSON
-      what the function does; with the axes, `seed` and the package version it is the identity of the store.
+      what the function does; with the axes, `seed` and the package version it is the identity of the store. `notes`
+      are kept beside it (JSON) without being part of it.
     * `units` and `sources` annotate axes and metrics; `progress(done, total)` is called after every chunk.
 
     Raises ValueError for a chunk or batch below 1, an empty or repeated axis, and for a store that belongs to
@@ -59,15 +65,20 @@ def run(
             raise ValueError(f"{name} must be at least 1 point, got {value}")
     grid = _grid(axes)
     shape = tuple(len(values) for values in grid.values())
-    identity = _identity(grid, seed, spec)
+    within = {name: _inner(name, values, grid) for name, values in (inner or {}).items()}
+    identity = _identity(grid | within, seed, spec)
     points = [values.ravel() for values in np.meshgrid(*grid.values(), indexing="ij")]
     evaluate = _compiled(function, list(grid), jax.random.key(seed), batch)
     n_call = min(chunk, prod(shape))
-    metrics = jax.eval_shape(
-        evaluate, *(jax.ShapeDtypeStruct((n_call,), d) for d in [np.int32, *(p.dtype for p in points)])
-    )
+    columns = (jax.ShapeDtypeStruct((n_call,), d) for d in [np.int32, *(p.dtype for p in points)])
+    metrics = jax.eval_shape(evaluate, tuple(operands), *columns)
+    for name, leaf in metrics.items():
+        if leaf.shape[1:] != tuple(map(len, within.values())):
+            raise ValueError(
+                f"metric {name} must have the shape of the inner axes {list(within)}, got {leaf.shape[1:]}"
+            )
     ledger = _Ledger(
-        store, identity, grid, {name: leaf.dtype for name, leaf in metrics.items()}, units or {}, sources or {}
+        store, identity, grid, within, {n: m.dtype for n, m in metrics.items()}, notes or {}, units or {}, sources or {}
     )
     total = prod(shape)
     missing = np.flatnonzero(~ledger.done())
@@ -77,7 +88,7 @@ def run(
         chosen = missing[start : start + chunk]
         # The last chunk is filled up with repeats so that its shape, and with it the program, stays the same.
         filled = np.resize(chosen, n_call)
-        values = evaluate(jnp.asarray(filled, jnp.int32), *(jnp.asarray(p[filled]) for p in points))
+        values = evaluate(tuple(operands), jnp.asarray(filled, jnp.int32), *(jnp.asarray(p[filled]) for p in points))
         ledger.write(np.unravel_index(chosen, shape), {k: np.asarray(v)[: chosen.size] for k, v in values.items()})
         if progress:
             progress(total - missing.size + start + chosen.size, total)
@@ -90,9 +101,13 @@ def check(
     seed: int,
     spec: Mapping[str, Any],
     store: str | os.PathLike[str] | None,
+    inner: Mapping[str, Sequence[float] | Sequence[str]] | None = None,
 ) -> None:
     """Raise what `run` would raise for these axes and this store, before the work that makes its function."""
-    identity = _identity(_grid(axes), seed, spec)
+    grid = _grid(axes)
+    identity = _identity(
+        grid | {name: _inner(name, values, grid) for name, values in (inner or {}).items()}, seed, spec
+    )
     if store is not None and Path(store).exists():
         _refuse_other(Path(store), identity)
 
@@ -121,36 +136,51 @@ def _grid(axes: Mapping[str, Sequence[float] | Sequence[int]]) -> dict[str, np.n
     return grid
 
 
+def _inner(name: str, values: Sequence[float] | Sequence[str], grid: Mapping[str, np.ndarray]) -> np.ndarray:
+    """An inner axis. Words are stored as strings of any length, which zarr has a specification for."""
+    if name in grid:
+        raise ValueError(f"axis {name} is named twice")
+    words = [value for value in values if isinstance(value, str)]
+    if not words:
+        return _grid({name: [float(value) for value in values]})[name]
+    if len(words) < len(values) or len(set(words)) < len(words):
+        raise ValueError(f"axis {name} must hold numbers, or words that differ, got {values!r}")
+    return np.asarray(words, np.dtypes.StringDType())
+
+
 def _compiled(function: Callable[..., Metrics], names: list[str], root: Key[Array, ""], batch: int) -> Callable:
-    def point(number_and_values: tuple[Array, ...]) -> Metrics:
-        number, values = number_and_values[0], number_and_values[1:]
+    def point(operands: tuple, number: Array, *values: Array) -> Metrics:
         parameters = dict(zip(names, values, strict=True))
         stream = parameters["seed"].astype(jnp.int32) if "seed" in parameters else number
-        return function(jax.random.fold_in(root, stream), **parameters)
+        return function(jax.random.fold_in(root, stream), *operands, **parameters)
 
-    return jax.jit(lambda *columns: jax.lax.map(point, columns, batch_size=batch if batch > 1 else None))
+    def run_all(operands: tuple, *columns: Array) -> Metrics:
+        size = batch if batch > 1 else None
+        return jax.lax.map(lambda column: point(operands, *column), columns, batch_size=size)
+
+    return jax.jit(run_all)
 
 
 class _Ledger:
     """The results so far: in memory, and on disk where a store is named. Every write is marked done only when
     complete."""
 
-    def __init__(self, store, identity, grid, dtypes, units, sources) -> None:
+    def __init__(self, store, identity, grid, within, dtypes, notes, units, sources) -> None:
         import xarray
 
-        shape = tuple(len(values) for values in grid.values())
+        axes = grid | within
 
         def annotation(name: str) -> dict[str, str]:
             return {k: v[name] for k, v in (("units", units), ("source", sources)) if name in v}
 
-        def blank(dtype: np.dtype) -> np.ndarray:
-            return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else 0, dtype)
+        def blank(names: Mapping[str, np.ndarray], dtype: np.dtype) -> np.ndarray:
+            return np.full([len(v) for v in names.values()], np.nan if np.issubdtype(dtype, np.floating) else 0, dtype)
 
         fresh = xarray.Dataset(
-            {name: (tuple(grid), blank(dtype), annotation(name)) for name, dtype in dtypes.items()}
-            | {"done": (tuple(grid), np.zeros(shape, bool), {"description": "this point has been evaluated"})},
-            coords={name: (name, values, annotation(name)) for name, values in grid.items()},
-            attrs={"identity": json.dumps(identity), "barrierless_version": identity["version"]},
+            {name: (tuple(axes), blank(axes, dtype), annotation(name)) for name, dtype in dtypes.items()}
+            | {"done": (tuple(grid), blank(grid, np.dtype(bool)), {"description": "this point has been evaluated"})},
+            coords={name: (name, values, annotation(name)) for name, values in axes.items()},
+            attrs={"identity": json.dumps(identity), "barrierless_version": identity["version"], **notes},
         )
         self._path = None if store is None else Path(store)
         if self._path is None:
@@ -174,10 +204,12 @@ class _Ledger:
 
     def write(self, where: tuple[np.ndarray, ...], values: dict[str, np.ndarray]) -> None:
         for name, column in [*values.items(), ("done", np.ones(where[0].size, bool))]:  # done comes last
+            inner = np.indices(column.shape[1:], sparse=True)
+            place = (*(w.reshape(-1, *[1] * len(inner)) for w in where), *(i[None] for i in inner))
             if self._path is None:
-                self._memory[name].values[where] = column
+                self._memory[name].values[place] = column
             else:
-                self._array(name).vindex[where] = column
+                self._array(name).vindex[place] = column
 
     def _array(self, name: str) -> "zarr.Array":
         import zarr

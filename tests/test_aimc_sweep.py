@@ -86,6 +86,32 @@ def test_an_interrupted_sweep_resumes_where_it_stopped(tmp_path):
     assert resumed.equals(sweep.run(_law, AXES, **WHAT))
 
 
+def test_a_function_spans_axes_of_its_own_and_is_given_large_arrays(tmp_path):
+    """Rows of a table, at every point: chunked, interrupted, stored and read back like scalars."""
+    table = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    asked = {"inner": {"kind": ["low", "high"], "time_s": [1.0, 2.0, 4.0]}, "operands": (table,), "notes": {"n": 7}}
+
+    def rows(key, table, level):
+        return {"value": level * table}
+
+    path = tmp_path / "rows.zarr"
+    found = sweep.run(rows, {"level": [1.0, 2.0, 3.0]}, store=path, chunk=2, **asked, **WHAT)
+    assert found["value"].dims == ("level", "kind", "time_s")
+    np.testing.assert_array_equal(found["value"], np.multiply.outer([1, 2, 3], table))
+    assert float(found["value"].sel(level=2.0, kind="high", time_s=4.0)) == 10.0
+    assert found.attrs["n"] == 7
+    assert found["done"].dims == ("level",)
+    assert found.identical(sweep.run(rows, {"level": [1.0, 2.0, 3.0]}, **asked, **WHAT))
+    with pytest.raises(ValueError, match=r"axes\.kind is stored as"):
+        sweep.check(
+            {"level": [1.0, 2.0, 3.0]}, store=path, inner={"kind": ["low", "top"], "time_s": [1.0, 2.0, 4.0]}, **WHAT
+        )
+    with pytest.raises(ValueError, match=r"metric value must have the shape of the inner axes \['kind'\]"):
+        sweep.run(rows, {"level": [1.0]}, **asked | {"inner": {"kind": ["low", "high"]}}, **WHAT)
+    with pytest.raises(ValueError, match="axis kind must hold numbers, or words that differ"):
+        sweep.run(rows, {"level": [1.0]}, **asked | {"inner": {"kind": ["low", "low"]}}, **WHAT)
+
+
 SLOW_SWEEP = """
 import jax, sys
 from aimc import sweep

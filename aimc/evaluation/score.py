@@ -1,0 +1,79 @@
+"""How well a model predicts labels, and what a model is made of."""
+
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key, Shaped
+
+from aimc.nn.base import AnalogLayer
+
+
+class Score(NamedTuple):
+    """How well labels are predicted: share of the largest logits that are right, mean cross-entropy in nats."""
+
+    accuracy: Float[Array, "*points"]
+    loss: Float[Array, "*points"]
+
+
+def score(
+    key: Key[Array, ""],
+    model: nnx.Module,
+    x: Shaped[Array, "n ..."],
+    y: Int[Array, "n ..."],
+    batch: int | None = None,
+) -> Score:
+    """Accuracy and loss of a model on inputs x and labels y, `batch` inputs a call (None: all); random as its reads.
+
+    Analog layers draw from key, whatever their own streams hold; the model is left as it was.
+    """
+    graph, state = nnx.split(model)
+    n = x.shape[0]
+    size = n if batch is None else min(batch, n)
+    n_batches = -(-n // size)
+    # The last batch is filled up with repeats, which do not count.
+    rows = jnp.arange(n_batches * size).reshape(n_batches, size)
+
+    def one(numbered: tuple[Array, Array]) -> tuple[Array, Array]:
+        number, rows = numbered
+        copy = nnx.merge(graph, state, copy=True)
+        _reseed(jax.random.fold_in(key, number), copy)
+        own = y[rows % n]
+        logits = copy(x[rows % n])  # type: ignore[operator]
+        counts = (rows < n).reshape(-1, *[1] * (own.ndim - 1))
+        right = jnp.argmax(logits, axis=-1) == own
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, own)
+        return jnp.sum(jnp.where(counts, right, False)), jnp.sum(jnp.where(counts, nats, 0.0))
+
+    if n_batches == 1:
+        right, nats = one((jnp.zeros((), jnp.int32), rows[0]))
+    else:
+        right, nats = jax.tree.map(lambda part: jnp.sum(part, axis=0), jax.lax.map(one, (jnp.arange(n_batches), rows)))
+    return Score(right / y.size, nats / y.size)
+
+
+def model_hash(model: nnx.Module) -> str:
+    """SHA-256 of all numbers that a model computes with: weights, statistics, levels of its arrays; random streams left
+    out."""
+    return array_hash(nnx.state(model, nnx.Not(nnx.RngState)))
+
+
+def array_hash(tree: Any) -> str:
+    """SHA-256 of the numbers of a tree, in their order, shapes and types included."""
+    digest = sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        digest.update(f"{array.shape} {array.dtype} ".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _reseed(key: Key[Array, ""], model: nnx.Module) -> None:
+    """Let every analog layer draw from its own part of key."""
+    layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLayer)]
+    for layer_key, layer in zip(jax.random.split(key, max(1, len(layers))), layers, strict=False):
+        layer.noise.key[...] = layer_key
+        layer.noise.count[...] = jnp.zeros_like(layer.noise.count[...])
