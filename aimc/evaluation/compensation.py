@@ -1,6 +1,6 @@
 """Drift undone in a whole model: a digital gain a layer, or a column, from reads of known vectors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,10 @@ from aimc.aging import compensate, drift_reference
 from aimc.nn.base import AnalogLayer, Chip, Passed
 from aimc.nn.convert import analog_layers
 from aimc.program import State
+from aimc.spec import CrossbarSpec
+
+COMPENSATIONS = ("none", "layer", "column")
+"""A chip as it is; with one digital gain a layer (Joshi et al. 2020); with one a column."""
 
 
 class Reference(NamedTuple):
@@ -99,13 +103,23 @@ def compensate_drift(key: Key[Array, ""], model: nnx.Module, references: Mapping
             raise ValueError(
                 f"references must have an entry for layer {path}; it has {', '.join(references) or 'none'}"
             )
-        if not layer.spec.readout.is_linear:
-            raise ValueError(
-                f"layer {path} has readout={type(layer.spec.readout).__name__}, whose results are not proportional to "
-                "the sums, so drift cannot be compensated by a gain behind it"
-            )
+        check_compensation(path, layer.spec, ("layer",))
         x, strength = references[path]
         layer.chip = Chip(_by_group(layer, compensate)(_keys(layer, layer_key), _state(layer), x, strength))
+
+
+def check_compensation(path: str, spec: CrossbarSpec, kinds: Sequence[str]) -> None:
+    """Raise ValueError for kinds that are not `COMPENSATIONS`, or that the readout of the layer at `path` rules out."""
+    if not kinds:
+        raise ValueError(f"compensation must name at least one of {', '.join(COMPENSATIONS)}, got none")
+    for kind in kinds:
+        if kind not in COMPENSATIONS:
+            raise ValueError(f"compensation must be of {', '.join(COMPENSATIONS)}, got {kind!r}")
+        if kind != "none" and not spec.readout.is_linear:
+            raise ValueError(
+                f"layer {path} has readout={type(spec.readout).__name__}, whose results are not proportional to the "
+                "sums, so drift cannot be compensated by a gain behind it"
+            )
 
 
 def _deployed(model: nnx.Module) -> dict[str, AnalogLayer]:

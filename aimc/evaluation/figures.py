@@ -86,3 +86,46 @@ def year_figure(results: "xarray.Dataset", title: str = "Accuracy while the chip
         ticktext=[words for _, words in marks],
     )
     return picture
+
+
+def sensitivity_figure(found: "xarray.Dataset", title: str = "Which layer's noise hurts", metric: str = "loss") -> Any:
+    """Bars with 95 % intervals for every layer (`sensitivity`): what its noise does alone, and its share of the
+    variance when all layers' noise varies. `metric`: "loss" in nats or "accuracy" in points."""
+    from plotly.subplots import make_subplots
+
+    at = {name: part.sel(metric=metric).values for name, part in found.data_vars.items()}
+    unit, words = (100, "accuracy, points") if metric == "accuracy" else (1, "loss, nats")
+    layers = [escape(str(path)) for path in found["layer"].values]
+    titles = ("noise in this layer alone", "noise in all layers, levels varied")
+    picture = make_subplots(cols=2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.06)
+    shown = (("alone", "change", unit, "#1d4ed8", 1), ("first", "alone", 1, "#1d4ed8", 2),
+             ("total", "with interactions", 1, "#93c5fd", 2))  # fmt: skip
+    for name, label, factor, colour, column in shown:
+        value, low, high = (factor * at[f"{name}{end}"] for end in ("", "_low", "_high"))
+        bars = {"array": high - value, "arrayminus": value - low, "thickness": 1.5, "width": 4, "color": "#57534e"}
+        picture.add_bar(
+            y=layers,
+            x=value,
+            orientation="h",
+            error_x=bars if np.isfinite(low).all() else None,
+            name=label,
+            marker={"color": colour},
+            showlegend=column == 2,
+            row=1,
+            col=column,
+        )
+    n_chips = found.attrs["chips"]
+    picture.update_layout(
+        template="plotly_white",
+        title={
+            "text": escape(title),
+            "subtitle": {"text": f"{escape(found.attrs['fields'])}, up to × {found.attrs['upto']:g}; {n_chips} chips"},
+        },
+        height=200 + 44 * len(layers),
+        margin={"t": 120},
+        legend={"title": {"text": "share"}},
+    )
+    picture.update_yaxes(autorange="reversed", automargin=True)
+    picture.update_xaxes(title=f"change of {words}", row=1, col=1)
+    picture.update_xaxes(title=f"share of the variance of {words.split(',')[0]}", row=1, col=2)
+    return picture

@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from aimc.nn.base import AnalogLayer
+from aimc.nn.convert import to_digital
 
 
 class Score(NamedTuple):
@@ -54,6 +55,31 @@ def score(
     else:
         right, nats = jax.tree.map(lambda part: jnp.sum(part, axis=0), jax.lax.map(one, (jnp.arange(n_batches), rows)))
     return Score(right / y.size, nats / y.size)
+
+
+def check_data(data: tuple[Any, Any], batch: int | None) -> tuple[Array, Array]:
+    """Inputs and labels as arrays. Raises ValueError for what is no pair of them, and for a batch below 1."""
+    if len(data) != 2:
+        raise ValueError(f"data must be a pair of inputs and labels, got {len(data)} parts")
+    x, y = jnp.asarray(data[0]), jnp.asarray(data[1])
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0 or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(
+            f"data must be inputs (n, ...) and whole-number labels (n, ...), n at least 1, got {x.shape} and {y.dtype} "
+            f"{y.shape}"
+        )
+    if batch is not None and batch < 1:
+        raise ValueError(f"batch must be at least 1 input a call, got {batch}")
+    return x, y
+
+
+def check_labels(model: nnx.Module, x: Array, y: Array) -> None:
+    """Raise ValueError for labels that do not go with the logits of a model on arrays."""
+    logits = jax.eval_shape(lambda model, x: model(x), to_digital(model), x).shape
+    if y.shape != logits[:-1]:
+        raise ValueError(f"labels must have the shape of the logits less classes, {logits[:-1]}, got {y.shape}")
+    low, high = int(jnp.min(y)), int(jnp.max(y))
+    if low < 0 or high >= logits[-1]:
+        raise ValueError(f"labels must be from 0 to {logits[-1] - 1}, the classes of the logits, got {low} to {high}")
 
 
 def model_hash(model: nnx.Module) -> str:

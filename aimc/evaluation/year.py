@@ -11,8 +11,9 @@ from flax import nnx
 from jaxtyping import Array, Key
 
 from aimc import sweep
+from aimc.evaluation.compensation import check_compensation
 from aimc.evaluation.lifetime import follow
-from aimc.evaluation.score import Score, array_hash, model_hash, score
+from aimc.evaluation.score import Score, array_hash, check_data, check_labels, model_hash, score
 from aimc.nn.convert import analog_layers, to_digital
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 TIMES_S = (1.0, 60.0, 3600.0, 86400.0, 2_592_000.0, 31_536_000.0)
 """A second, a minute, an hour, a day, a month of 30 days, a year of 365."""
-COMPENSATIONS = ("none", "layer", "column")
-"""A chip as it is; with one digital gain a layer (Joshi et al. 2020); with one a column."""
 
 
 def over_time(
@@ -58,26 +57,17 @@ def over_time(
     and data that does not fit.
     """
     layers, times = analog_layers(model, "evaluate"), _times(times)
-    x, y = _checked(data, batch)
+    x, y = check_data(data, batch)
     if chips < 1:
         raise ValueError(f"chips must be at least 1, got {chips}")
-    if not compensation:
-        raise ValueError(f"compensation must name at least one of {', '.join(COMPENSATIONS)}, got none")
     if n_vectors < 1:
         raise ValueError(f"n_vectors must be at least 1, got {n_vectors}")
-    for kind in compensation:
-        if kind not in COMPENSATIONS:
-            raise ValueError(f"compensation must be of {', '.join(COMPENSATIONS)}, got {kind!r}")
-        for path, layer in layers if kind != "none" else ():
-            if not layer.spec.readout.is_linear:
-                raise ValueError(
-                    f"layer {path} has readout={type(layer.spec.readout).__name__}, behind which no gain can "
-                    "compensate drift; use compensation=('none',)"
-                )
+    for path, layer in layers:
+        check_compensation(path, layer.spec, compensation)
     model = nnx.clone(model)
     model.eval()
     graph, state = nnx.split(model)
-    _check_labels(jax.eval_shape(lambda model, x: model(x), to_digital(model), x).shape, y)
+    check_labels(model, x, y)
     digital = jax.jit(lambda model, x, y: score(jax.random.key(0), model, x, y, batch))(to_digital(model), x, y)
     axes, inner = {"chip": range(chips)}, {"time_s": times, "compensation": list(compensation)}
     what = {
@@ -90,7 +80,7 @@ def over_time(
         "batch": batch,
     }
 
-    def life(_: Array, state: nnx.State, x: Array, y: Array, chip: Array) -> dict[str, Array]:
+    def life(_key: Array, state: nnx.State, x: Array, y: Array, chip: Array) -> dict[str, Array]:
         own = nnx.merge(graph, state, copy=True)
         seconds = jnp.asarray(times, jnp.float32)
         scores = follow(
@@ -128,27 +118,3 @@ def _times(times: Sequence[float]) -> list[float]:
     ):
         raise ValueError(f"times must be seconds of at least 0 in rising order, got {times!r}")
     return found.tolist()
-
-
-def _checked(data: tuple[Any, Any], batch: int | None) -> tuple[Array, Array]:
-    """Inputs and labels as arrays."""
-    if len(data) != 2:
-        raise ValueError(f"data must be a pair of inputs and labels, got {len(data)} parts")
-    x, y = jnp.asarray(data[0]), jnp.asarray(data[1])
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0 or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise ValueError(
-            f"data must be inputs (n, ...) and whole-number labels (n, ...), n at least 1, got {x.shape} and {y.dtype} "
-            f"{y.shape}"
-        )
-    if batch is not None and batch < 1:
-        raise ValueError(f"batch must be at least 1 input a call, got {batch}")
-    return x, y
-
-
-def _check_labels(logits: tuple[int, ...], y: Array) -> None:
-    """Raise ValueError for labels that do not go with logits of this shape."""
-    if y.shape != logits[:-1]:
-        raise ValueError(f"labels must have the shape of the logits less classes, {logits[:-1]}, got {y.shape}")
-    low, high = int(jnp.min(y)), int(jnp.max(y))
-    if low < 0 or high >= logits[-1]:
-        raise ValueError(f"labels must be from 0 to {logits[-1] - 1}, the classes of the logits, got {low} to {high}")
