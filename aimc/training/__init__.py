@@ -10,4 +10,6 @@ from aimc.training.loop import score as score
 from aimc.training.loop import step as step
 from aimc.training.loop import trained as trained
 from aimc.training.recipe import RECIPES as RECIPES
+from aimc.training.recipe import Ranges as Ranges
 from aimc.training.recipe import Recipe as Recipe
+from aimc.training.run import train_in as train_in

@@ -1,6 +1,7 @@
 """Training as a pure loop: the state before a step and a batch give the state after it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -91,6 +92,7 @@ def init(key: Key[Array, ""], model: nnx.Module, recipe: Recipe) -> TrainState:
         raise ValueError("modifier acts on the weights of arrays, of which the model has none; convert it first")
     model.train()
     graph, params, rest = nnx.split(model, nnx.Param, ...)
+    rest = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), rest)  # as it comes back from a file: no weak types
     step = jnp.int32(0)
     best = Best(params, rest, jnp.float32(jnp.inf), step) if recipe.validate_every else None
     return TrainState(graph, params, rest, recipe.transformation().init(params), key, step, best)
@@ -167,12 +169,15 @@ def fit(
 
 def start(key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> TrainState:
     """`init` after the ranges of the model's inputs have been found on its first batches, if the recipe asks for it."""
-    if recipe.input_range is not None and has_arrays(model):
+    if recipe.ranges is not None:
+        if not has_arrays(model):
+            raise ValueError("ranges are those of arrays, of which the model has none; convert it first")
         model = nnx.clone(model)
-        rows = order(_order_key(key), 0, recipe.calibration_batches, len(data.train.y), recipe.batch)
-        batches = [jnp.asarray(data.train.x[own]) for own in np.asarray(rows)]
         model.eval()
-        calibrate(model, batches, inputs=recipe.input_range, learn=recipe.learn_ranges)
+        rows = order(_order_key(key), 0, recipe.ranges.batches, len(data.train.y), recipe.batch)
+        how = asdict(recipe.ranges)
+        how.pop("batches")
+        calibrate(model, [jnp.asarray(data.train.x[own]) for own in np.asarray(rows)], **how)
     return init(key, model, recipe)
 
 
@@ -293,8 +298,11 @@ def _score(key: Key[Array, ""], state: nnx.State, x: Array, y: Array, *, graph: 
 def _clipped(params: Any, recipe: Recipe) -> Any:
     if (deviations := recipe.weight_clip) is None:
         return params
-    kernels = nnx.map_state(lambda path, _: path[-1] == "kernel", params)
-    return jax.tree.map(lambda leaf, is_kernel: clip_kernel(leaf, deviations) if is_kernel else leaf, params, kernels)
+
+    def cut(path: tuple, parameter: nnx.Variable) -> nnx.Variable:
+        return parameter.replace(clip_kernel(parameter[...], deviations)) if path[-1] == "kernel" else parameter
+
+    return nnx.map_state(cut, params)
 
 
 def _order_key(key: Key[Array, ""]) -> Key[Array, ""]:

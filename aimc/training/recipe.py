@@ -1,15 +1,36 @@
 """Hyper-parameters of training, and sets of them by name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import optax
 from flax import nnx
 
 from aimc.nn.modifiers import Modifier, check
+from aimc.nn.protocols import rasch2023
+from aimc.nn.ranges import METHODS
 from aimc.readout.base import check_choice
 
-RANGES = ("percentile", "std", "max")
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges:
+    """How the ranges of layers are found on the first batches before training: see `aimc.nn.calibrate`."""
+
+    inputs: str | None = "percentile"
+    outputs: str | None = None
+    percent: float = 99.9
+    deviations: float = 3.0
+    learn: bool = False
+    """Whether the ranges then train with the weights."""
+    batches: int = 10
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("inputs", METHODS[:3]), ("outputs", METHODS)):
+            if getattr(self, name) is not None:
+                check_choice(f"ranges.{name}", getattr(self, name), allowed)
+        if self.batches < 1:
+            raise ValueError(f"ranges.batches must be at least 1, got {self.batches}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +39,14 @@ class Recipe:
 
     steps: int = 1000
     batch: int = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: str = "adamw"
+    """adamw, or sgd with `momentum`."""
     learning_rate: float = 3e-3
     momentum: float = 0.9
-    """Of sgd."""
     warmup: int = 0
     """Steps in which the learning rate rises from zero."""
-    decay: Literal["cosine", "constant"] = "cosine"
-    """Whether the learning rate then falls to zero or stays."""
+    decay: str = "cosine"
+    """How the learning rate goes on: along a cosine to zero, or constant."""
     weight_decay: float = 1e-3
     """Of kernels and embeddings, decoupled from the gradient (Loshchilov and Hutter 2019)."""
     gradient_clip: float | None = None
@@ -38,11 +59,8 @@ class Recipe:
     """Steps in which the modifier's scale rises from 0 to 1."""
     deploy_per_step: bool = True
     """Arrays are written once a step, however often the step reads them; else before every read of a layer."""
-    input_range: Literal["percentile", "std", "max"] | None = None
-    """How the ranges of the inputs are found before training (`aimc.nn.calibrate`); None: as the array has them."""
-    learn_ranges: bool = False
-    """Ranges found so are where learning starts."""
-    calibration_batches: int = 10
+    ranges: Ranges | None = None
+    """How the ranges of layers on arrays are found before training; None: as the arrays have them."""
     validate_every: int = 0
     """Steps between two looks at the validation part, of which the best state is kept; 0: the last state is kept."""
 
@@ -50,8 +68,6 @@ class Recipe:
         for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("ramp", 0), ("validate_every", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.calibration_batches < 1:
-            raise ValueError(f"calibration_batches must be at least 1, got {self.calibration_batches}")
         for name in ("learning_rate", "gradient_clip", "weight_clip"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -62,10 +78,6 @@ class Recipe:
             raise ValueError(f"momentum must lie in [0, 1), got {self.momentum!r}")
         check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
         check_choice("decay", self.decay, ("cosine", "constant"))
-        if self.input_range is not None:
-            check_choice("input_range", self.input_range, RANGES)
-        elif self.learn_ranges:
-            raise ValueError("learn_ranges needs an input_range to start from, one of " + ", ".join(RANGES))
         if self.modifier is not None:
             check(self.modifier)
 
@@ -95,14 +107,32 @@ class Recipe:
         )
 
 
+def from_json(content: Mapping[str, Any]) -> Recipe:
+    """The recipe whose fields, those of its parts too, are `content` (`dataclasses.asdict`). Raises TypeError
+    for fields that no recipe has."""
+    parts: dict[str, Any] = {
+        name: None if content[name] is None else kind(**content[name])
+        for name, kind in (("modifier", Modifier), ("ranges", Ranges))
+    }
+    return Recipe(**{**content, **parts})
+
+
 def is_decayed(parameters: nnx.State) -> nnx.State:
     """Which parameters weight decay acts on: not on biases, normalisation and ranges."""
     return nnx.map_state(lambda path, _: path[-1] in ("kernel", "embedding"), parameters)
 
 
+def _rasch2023() -> Recipe:
+    protocol = rasch2023()
+    ranges = Ranges(**protocol.ranges, batches=protocol.range_batches)
+    return Recipe(learning_rate=6e-3, modifier=protocol.modifier, ramp=300, ranges=ranges)
+
+
 RECIPES: dict[str, Recipe] = {
     "digital": Recipe(),
-    "noise_aware": Recipe(learning_rate=6e-3, weight_clip=2.0, deploy_per_step=True),
+    "noise_aware": Recipe(learning_rate=6e-3, weight_clip=2.0),
+    "rasch2023": _rasch2023(),
 }
 """`digital`: no regard to arrays. `noise_aware`: on arrays that err as they are (Joshi et al. 2020), weights clipped;
-as `aimc.digits.NOISE_AWARE`, chosen on the validation part of the digits."""
+rate and clip as `aimc.digits.NOISE_AWARE`, chosen on the validation part of the digits. `rasch2023`: the modifier and
+the learned ranges of `aimc.nn.rasch2023`, for its array; the optimiser and the length of the ramp are ours."""
