@@ -267,7 +267,7 @@ def chip_likelihood(
     """Exact mean log-likelihood, over rows or by `p` of them, of the Boltzmann machine nearest to a chip, as
     `ebm evaluate` has it."""
     written, chains = _on_chip(key, params, chosen, effort)
-    beta = evaluation.effective_beta(chains, written, "bits").value
+    beta = evaluation.effective_beta(chains, written).value
     return float(np.average(log_likelihood(evaluation.chip_likelihood(written, beta), rows), weights=p))
 
 
@@ -306,7 +306,7 @@ def mismatch() -> tuple[str, list]:
         row: dict[str, Any] = {"axis": "write_noise", "level": level, **{arm: [] for arm in study.ARMS}}
         for chip in range(CHIPS):
             for arm, (written, chains) in zip(study.ARMS, point(jax.random.key(chip), level), strict=True):
-                beta = evaluation.effective_beta(chains, written, "bits").value
+                beta = evaluation.effective_beta(chains, written).value
                 value = log_likelihood(evaluation.chip_likelihood(written, beta), data.test).mean()
                 row[arm].append(round(float(value), 4))
         found.append(row)
@@ -508,8 +508,8 @@ def _mixing(params: Rbm, chosen: Hardware, rows: np.ndarray) -> dict[str, Any]:
     machine = hardware.machine(chip_key, params, chosen)
     written = hardware.written_params(machine)
     chains = evaluation.sample(sample_key, machine, written, MIXING)
-    tau = diagnostics.tau_int(chains.free_energy)
-    beta = evaluation.effective_beta(chains.last, written, "bits").value if chosen.array else 1.0
+    tau = diagnostics.tau_int(chains.energy)
+    beta = evaluation.effective_beta(chains.last, written).value if chosen.array else 1.0
     value = log_likelihood(evaluation.chip_likelihood(written, beta), rows).mean()
     return {"tau_int": [round(tau.value, 2), round(tau.error, 2)], "log_likelihood": round(float(value), 4)}
 

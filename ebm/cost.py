@@ -159,7 +159,7 @@ def _measured(params: Any, chosen: Hardware) -> Mixing:
     program_key, sample_key = jax.random.split(jax.random.key(0))
     machine = hardware.machine(program_key, params, chosen)
     sampled = evaluation.sample(sample_key, machine, hardware.written_params(machine))
-    tau = diagnostics.tau_int(sampled.free_energy)
+    tau = diagnostics.tau_int(sampled.energy)
     value, least = (float(number) if np.isfinite(number) else None for number in (tau.value, tau.at_least))
     return _mixing(value, least, f"a simulated chip ({chosen.array}, {chosen.neuron})")
 

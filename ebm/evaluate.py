@@ -1,6 +1,6 @@
 """How far to trust a model: its likelihood with the method behind it, and what its samples show, with their floors.
 
-The likelihood is that of a Boltzmann machine, of the weights as they were written. A chip whose reads are those weights
+The likelihood is that of the model, of a machine's weights as they were written. A chip whose reads are those weights
 and nothing else is that machine. Any other has a law of its own: beside the Boltzmann machine nearest to it, at the
 temperature that its samples have, its own likelihood is estimated from below (`ebm.chip_law`). Two-sample numbers are
 of the chip's own samples.
@@ -8,23 +8,26 @@ of the chip's own samples.
 
 import json
 import math
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebm import ais, analog, checkpoint, chip_law, diagnostics, hardware, run
+from ebm.data import Kind, Rows
 from ebm.energies.rbm import Rbm
 from ebm.hardware import Hardware
-from ebm.likelihood import MAX_ENUMERATED_UNITS, log_likelihood, log_partition
+from ebm.likelihood import MAX_ENUMERATED_UNITS
+from ebm.models import Law
+from ebm.models.rbm import LAW as RBM
 from ebm.samplers import gibbs
 
 EVALUATION_FILE = "evaluation.json"
-EXACT = "exact, by enumeration of the smaller layer"
+EXACT = "exact, by enumeration"
 BOUNDED = "between annealed importance sampling (upper) and its reverse from the rows (lower)"
 AS_WRITTEN = "of the weights as written, which reads of this chip return"
 AT_FITTED_BETA = "of the written weights at the fitted β"
@@ -52,38 +55,43 @@ DIGITAL = Hardware()
 class Sampled(NamedTuple):
     """What chains brought: their last states, and minus the log-probability, up to a constant, sweep by sweep."""
 
-    last: gibbs.Chains
-    free_energy: Float[np.ndarray, "n_chains n_sweeps"]
+    last: Any
+    energy: Float[np.ndarray, "n_chains n_sweeps"]
 
 
 def likelihood(
-    key: Key[Array, ""], params: Any, parts: dict[str, Any], base_mean: Any, effort: Effort = EFFORT
+    key: Key[Array, ""],
+    params: Any,
+    parts: dict[str, Any],
+    train: Rows,
+    effort: Effort = EFFORT,
+    law: Law = RBM,
 ) -> dict[str, Any]:
-    """Mean log-likelihood of the rows of each part in nats: exact where a layer is small enough, else bounds.
+    """Mean log-likelihood of the rows of each part in nats: exact where it can be summed, else bounds.
 
     Bounds come from annealing forward (upper) and back from the rows (lower), of the first 1,000 rows, `_rows_used`;
-    each has a standard error over its chains. `base_mean`, the mean of the training rows, is where annealing starts.
+    each has a standard error over its chains. Annealing starts from units independent as in the rows of `train`.
     Key is consumed by the annealing.
     """
     found: dict[str, Any] = {}
-    if _smaller_layer(params) <= MAX_ENUMERATED_UNITS:
-        log_z = log_partition(params)
+    n_enumerated = law.n_enumerated(params)
+    if n_enumerated is not None and n_enumerated <= MAX_ENUMERATED_UNITS:
+        log_z = law.log_partition(params)
         for name, rows in parts.items():
-            values = log_likelihood(params, rows, log_z)
+            values = law.log_likelihood(params, rows, log_z)
             found[f"{name}_log_likelihood"] = float(values.mean())
             found[f"{name}_standard_error"] = _standard_error(values)
             found[f"{name}_rows_used"] = len(rows)
         return found | {"method": EXACT, "is_trusted": True, "distrust": None, "log_partition": log_z}
-    path = ais.layered(params, params.independent(jnp.asarray(base_mean, jnp.float32)))
     betas = ais.linear_betas(effort.ais_betas)
     is_trusted = True
     for name, part_key in zip(parts, jax.random.split(key, len(parts)), strict=True):
         rows = np.asarray(parts[name])[:MAX_ANNEALED_ROWS]
-        bounds = ais.log_likelihood(part_key, path, rows, n_chains=effort.ais_chains, betas=betas)
-        values = log_likelihood(params, rows, 0.0)
+        bounds = law.bounds(part_key, params, rows, train, n_chains=effort.ais_chains, betas=betas)
+        values = law.log_likelihood(params, rows, 0.0)
         found |= {
             f"{name}_log_likelihood": 0.5 * (bounds.lower + bounds.upper),
-            f"{name}_standard_error": _standard_error(values),
+            f"{name}_standard_error": None if values is None else _standard_error(values),
             f"{name}_rows_used": len(rows),
             f"{name}_lower": bounds.lower,
             f"{name}_lower_error": _finite(bounds.lower_error),
@@ -104,19 +112,19 @@ def no_likelihood(parts: dict[str, Any], why: str) -> dict[str, Any]:
     return empty | {"method": f"{NOT_AVAILABLE}: {why}", "is_trusted": False, "distrust": why}
 
 
-def sample(key: Key[Array, ""], machine: gibbs.Machine, energy_of: Any, effort: Effort = EFFORT) -> Sampled:
-    """Chains of a machine after a burn-in, the free energy in `energy_of` recorded every sweep; key is consumed."""
+def sample(key: Key[Array, ""], machine: Any, params: Any, effort: Effort = EFFORT, law: Law = RBM) -> Sampled:
+    """Chains of a machine after a burn-in, their energy by `params` recorded every sweep; key is consumed."""
     start_key, burn_key, sweep_key = jax.random.split(key, 3)
-    chains = gibbs.init(start_key, machine, effort.chains)
-    last, series = _recorded(burn_key, sweep_key, machine, energy_of, chains, effort.burn_in, effort.sweeps)
+    chains = law.start(start_key, machine, effort.chains)
+    last, series = _recorded(burn_key, sweep_key, machine, params, chains, law, effort.burn_in, effort.sweeps)
     return Sampled(last, np.asarray(series).T)
 
 
-def chain_report(sampled: Sampled, params: Any, kind: str) -> dict[str, Any]:
-    """Mixing and temperature from recorded chains: tau_int and R-hat of the free energy, beta_eff against `params`."""
-    tau = diagnostics.tau_int(sampled.free_energy)
-    mixing = diagnostics.r_hat(sampled.free_energy)
-    beta = effective_beta(sampled.last, params, kind)
+def chain_report(sampled: Sampled, params: Any, law: Law = RBM) -> dict[str, Any]:
+    """Mixing and temperature from recorded chains: tau_int and R-hat of the energy, beta_eff against `params`."""
+    tau = diagnostics.tau_int(sampled.energy)
+    mixing = diagnostics.r_hat(sampled.energy)
+    beta = effective_beta(sampled.last, params, law)
     return {
         "beta_eff": _finite(beta.value),
         "beta_eff_error": _finite(beta.error),
@@ -128,32 +136,30 @@ def chain_report(sampled: Sampled, params: Any, kind: str) -> dict[str, Any]:
     }
 
 
-def effective_beta(chains: gibbs.Chains, params: Any, kind: str) -> diagnostics.BetaEff:
-    """beta_eff of joint states: of both layers where both are bits, else of the hidden units given the visible ones."""
-    fields = [np.asarray(params.hidden_logits(chains.visible))]
-    bits = [np.asarray(chains.hidden)]
-    if kind == "bits":
-        fields.append(np.asarray(params.visible_field(chains.hidden)))
-        bits.append(np.asarray(chains.visible))
-    return diagnostics.beta_eff(np.concatenate(bits, axis=1), np.concatenate(fields, axis=1))
+def effective_beta(state: Any, params: Any, law: Law = RBM) -> diagnostics.BetaEff:
+    """beta_eff of chains, by the laws of their two-valued units given all others; nan where there are no such."""
+    found = law.fields(params, state)
+    if found is None:
+        return diagnostics.BetaEff(math.nan, math.nan)
+    return diagnostics.beta_eff(*(np.asarray(each) for each in found))
 
 
-def two_samples(key: Key[Array, ""], data: Any, samples: Any, kind: str) -> dict[str, Any]:
+def two_samples(key: Key[Array, ""], data: Any, samples: Any, kind: Kind) -> dict[str, Any]:
     """Whether samples look like the data: MMD, adversarial accuracy and pair correlations, each with its floor.
 
-    At most 1,000 rows of each, as many of one as of the other. MMD's kernel is for units of two values, so real rows
-    have none. Key is consumed by the permutations.
+    At most 1,000 rows of each, as many of one as of the other. Key is consumed by the permutations.
     """
     mmd_key, aats_key = jax.random.split(key)
     n = min(len(data), len(samples), MAX_TWO_SAMPLE_ROWS)
     x, y = np.asarray(data)[:n], np.asarray(samples)[:n]
-    found: dict[str, Any] = {"n_rows": n}
-    if kind != "reals":
-        distance = diagnostics.mmd(mmd_key, x, y)
-        found |= {"mmd_squared": distance.value, "mmd_squared_floor": distance.floor, "mmd_p_value": distance.p_value}
+    distance = diagnostics.mmd(mmd_key, x, y, is_real=kind == "reals")
     told = diagnostics.adversarial_accuracy(aats_key, x, y)
     error = diagnostics.correlation_error(x, y)
-    return found | {
+    return {
+        "n_rows": n,
+        "mmd_squared": distance.value,
+        "mmd_squared_floor": distance.floor,
+        "mmd_p_value": distance.p_value,
         "adversarial_accuracy": told.value,
         "adversarial_accuracy_expected": told.expected,
         "adversarial_accuracy_error": told.error,
@@ -185,10 +191,11 @@ def likelihood_of_chip(
     key: Key[Array, ""],
     chip: analog.Chip,
     parts: dict[str, Any],
-    base_mean: Any,
+    train: Rows,
     last: gibbs.Chains,
     beta: float | None,
     effort: Effort = EFFORT,
+    law: Law = RBM,
 ) -> dict[str, Any]:
     """`likelihood` of the Boltzmann machine that is this chip, else of the one nearest to it, and the chip's own.
 
@@ -200,14 +207,14 @@ def likelihood_of_chip(
     still_key, own_key, likelihood_key = jax.random.split(key, 3)
     weights = hardware.written_params(chip)
     if chip_law.is_still(still_key, chip, last):
-        found = likelihood(likelihood_key, weights, parts, base_mean, effort)
+        found = likelihood(likelihood_key, weights, parts, train, effort, law)
         return found | {"method": f"{found['method']}, {AS_WRITTEN}"}
     if not isinstance(weights, Rbm):
         found = no_likelihood(parts, "noise is no temperature of units that are not bits")
     elif beta is None or not beta > 0:
         found = no_likelihood(parts, f"the samples have no temperature, their β is {beta}")
     else:
-        found = likelihood(likelihood_key, chip_likelihood(weights, beta), parts, base_mean, effort)
+        found = likelihood(likelihood_key, chip_likelihood(weights, beta), parts, train, effort, law)
         found |= {"method": f"{found['method']}, {AT_FITTED_BETA}", "is_trusted": False, "distrust": NEAREST_ONLY}
     for (name, rows), part_key in zip(parts.items(), jax.random.split(own_key, len(parts)), strict=True):
         own = chip_law.log_likelihood(part_key, chip, np.asarray(rows)[:MAX_ANNEALED_ROWS], last, effort.sweeps)
@@ -222,14 +229,15 @@ def report(
     key: Key[Array, ""],
     params: Any,
     parts: dict[str, Any],
-    base_mean: Any,
-    kind: str,
+    train: Rows,
+    law: Law = RBM,
     *,
     chosen: Hardware = DIGITAL,
     chips: int = 1,
     effort: Effort = EFFORT,
 ) -> dict[str, Any]:
-    """Everything `ebm evaluate` says of a model: `parts` are rows by name, and the first is compared with samples.
+    """Everything `ebm evaluate` says of a model: `parts` are rows by name, and the first is compared with samples;
+    `train` are those from whose means annealing starts.
 
     With an array, `chips` are programmed, each a report of its own under `chips`, and numbers are their means.
     Key is consumed; random: the annealing, the chips, the chains.
@@ -240,18 +248,19 @@ def report(
     reports = []
     for chip_key in jax.random.split(key, chips if chosen.array else 1):
         program_key, sample_key, likelihood_key, compare_key = jax.random.split(chip_key, 4)
-        machine = hardware.machine(program_key, params, chosen)
-        written = hardware.written_params(machine)
-        sampled = sample(sample_key, machine, written, effort)
-        found = chain_report(sampled, written, kind)
-        found |= two_samples(compare_key, next(iter(parts.values())), sampled.last.visible, kind)
+        machine = law.machine(program_key, params, chosen)
+        written = law.written(machine)
+        sampled = sample(sample_key, machine, written, effort, law)
+        found = chain_report(sampled, written, law)
+        shown = law.visible(written, sampled.last)
+        found |= two_samples(compare_key, next(iter(parts.values())), shown, law.kind)
         if isinstance(machine, analog.Chip):
-            found["beta_eff_intended"] = _finite(effective_beta(sampled.last, params, kind).value)
+            found["beta_eff_intended"] = _finite(effective_beta(sampled.last, params, law).value)
             found |= likelihood_of_chip(
-                likelihood_key, machine, parts, base_mean, sampled.last, found["beta_eff"], effort
+                likelihood_key, machine, parts, train, sampled.last, found["beta_eff"], effort, law
             )
         else:
-            found |= likelihood(likelihood_key, written, parts, base_mean, effort)
+            found |= likelihood(likelihood_key, written, parts, train, effort, law)
         reports.append(found)
     if chosen.array is None:
         return reports[0]
@@ -294,13 +303,12 @@ def evaluate(
     rows = {"test": data.test} if found.is_finished else {}
     rows |= {"validation": parts.test} if len(parts.test) else {}
     rows |= {"train": parts.train}
-    kind = run.MODELS[found.settings.model]
     made = report(
         jax.random.key(seed),
         found.params,
         rows,
-        parts.train.mean(axis=0),
-        kind,
+        parts.train,
+        found.law,
         chosen=chosen,
         chips=chips,
         effort=effort,
@@ -310,6 +318,7 @@ def evaluate(
         **{f"n_{name}": len(part) for name, part in rows.items()},
         "test_looks": 1 + sum("n_test" in earlier["found"] for earlier in kept) if "test" in rows else 0,
         "hidden": found.settings.hidden,
+        "model": found.law.words(),
         "step": found.step,
         "is_finished": found.is_finished,
         "validation_looks": run.read_looks(directory),
@@ -329,20 +338,23 @@ def _kept(directory: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is damaged ({error}); delete it to evaluate anew") from error
 
 
-def _smaller_layer(params: Any) -> int:
-    return min(params.n_visible, params.n_hidden) if isinstance(params, Rbm) else params.n_hidden
+@partial(jax.jit, static_argnames=("law", "burn_in", "n"))
+def _recorded(
+    burn_key: Key[Array, ""],
+    sweep_key: Key[Array, ""],
+    machine: Any,
+    params: Any,
+    chains: Any,
+    law: Law,
+    burn_in: int,
+    n: int,
+) -> tuple[Any, Array]:
+    def body(state: Any, step_key: Key[Array, ""]) -> tuple[Any, Array]:
+        moved = law.sweeps(step_key, machine, state, 1)
+        return moved, law.energy(params, moved)
 
-
-def _recorded(burn_key: Any, sweep_key: Any, machine: Any, energy_of: Any, chains: Any, burn_in: int, n: int) -> Any:
-    def go(burn_key: Any, sweep_key: Any, machine: Any, energy_of: Any, chains: Any) -> Any:
-        def body(state: gibbs.Chains, step_key: Any) -> Any:
-            moved = gibbs.step(step_key, machine, state)
-            return moved, energy_of.free_energy(moved.visible)
-
-        burnt = gibbs.sweeps(burn_key, machine, chains, burn_in)
-        return jax.lax.scan(body, burnt, jax.random.split(sweep_key, n))
-
-    return jax.jit(go)(burn_key, sweep_key, machine, energy_of, chains)
+    burnt = law.sweeps(burn_key, machine, chains, burn_in)
+    return jax.lax.scan(body, burnt, jax.random.split(sweep_key, n))
 
 
 def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:

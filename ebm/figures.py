@@ -24,32 +24,27 @@ MAX_TILES = 64
 
 
 def model_figure(
-    params: Any,
+    filters: tuple[str, Any],
     samples: Float[Array, "n d"] | Float[np.ndarray, "n d"],
     data: Float[np.ndarray, "m d"],
     title: str,
     looks: Sequence[Mapping[str, Any]] = (),
+    n_states: int = 1,
 ) -> Any:
-    """What the hidden units look for, rows of data beside samples, and the likelihood on validation rows by step.
+    """Filters, rows of data beside samples, and the likelihood on validation rows by step.
 
-    Rows whose length is a square are drawn as images, others as strips. One-hot rows are drawn as their symbols.
+    `filters` are a title and the rows to draw under it, such as what the hidden units look for. Rows whose length is a
+    square are drawn as images, others as strips. One-hot rows of `n_states` a site are drawn as their symbols.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    weights = np.asarray(params.weights)
-    n_states = weights.shape[1] if weights.ndim == 3 else 1
-    filters = weights.reshape(-1, weights.shape[-1]).T
-    panels = {"Weights of hidden units": mosaic(filters if n_states == 1 else _strongest(weights))}
+    panels = {filters[0]: mosaic(filters[1])}
     panels |= {"Rows of data": mosaic(_symbols(data, n_states)), "Samples": mosaic(_symbols(samples, n_states))}
     picture = make_subplots(2, 2, subplot_titles=[*panels, "Validation rows, nats a row"], vertical_spacing=0.12)
-    limit = float(np.nanmax(np.abs(panels["Weights of hidden units"]))) or 1.0
-    for i, (name, image) in enumerate(panels.items()):
-        scale = (
-            {"colorscale": "RdBu", "zmin": -limit, "zmax": limit}
-            if name.startswith("Weights")
-            else {"colorscale": "Greys"}
-        )
+    limit = float(np.nanmax(np.abs(panels[filters[0]]))) or 1.0
+    for i, image in enumerate(panels.values()):
+        scale = {"colorscale": "RdBu", "zmin": -limit, "zmax": limit} if i == 0 else {"colorscale": "Greys"}
         row, column = divmod(i, 2)
         picture.add_trace(go.Heatmap(z=image, showscale=False, **scale), row + 1, column + 1)
         axis = "" if i == 0 else str(i + 1)
@@ -113,12 +108,6 @@ def sweep_figure(results: "xarray.Dataset", title: str) -> Any:
     picture.update_xaxes(title=escape(str(across)), row=len(QUANTITIES), col=1)
     picture.update_layout(template="plotly_white", title=escape(title), height=900)
     return picture
-
-
-def _strongest(weights: np.ndarray) -> np.ndarray:
-    """Of every site the weight of the state that a hidden unit feels most, a row a hidden unit."""
-    order = np.argmax(np.abs(weights), axis=1)
-    return np.take_along_axis(weights, order[:, None], axis=1)[:, 0].T
 
 
 def _symbols(rows: Any, n_states: int) -> np.ndarray:

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ebm import ais, checkpoint, train
+from ebm import ais, checkpoint, models, train
 from ebm import data as datasets
 from ebm.hardware import Hardware
-from ebm.likelihood import log_likelihood
-from ebm.settings import MODELS, Settings, check, energy_params, fit, learning_rule, load_data, new_params, optimizer
+from ebm.models import Law, Settings
+from ebm.settings import begin, check, energy_params, fit, kind, load_data, new_params
 
 __all__ = [
-    "MODELS",
     "Looks",
     "Model",
     "Settings",
@@ -26,13 +25,14 @@ __all__ = [
     "glance",
     "load",
     "model",
+    "new_params",
     "open_data",
     "read_looks",
     "train_in",
 ]
 
 SPLIT = "train_test_split(test_size=0.2, random_state=0)"
-CHEAP_HIDDEN_UNITS = 16  # an exact likelihood within 0.2 s
+CHEAP_UNITS = 16  # an exact likelihood within 0.2 s
 LOOK_BETAS = 1000  # of the annealing that stands for the exact likelihood in larger models
 
 
@@ -40,6 +40,7 @@ class Model(NamedTuple):
     """A trained model as the run leaves it."""
 
     settings: Settings
+    law: Law
     params: Any
     step: int
     is_finished: bool
@@ -64,6 +65,7 @@ def train_in(
     data, parts = load_data(settings)
     if settings.batch > len(parts.train):
         raise ValueError(f"batch must be at most the number of training rows, {len(parts.train)}, got {settings.batch}")
+    start = begin(settings, parts.train)
     is_resumed = checkpoint.create(directory, _record(settings, data, parts))
     done = checkpoint.latest_step(directory) if is_resumed else None
     if done is not None and is_finished(directory, settings):
@@ -71,8 +73,8 @@ def train_in(
             f"{directory} holds a finished run of {done} steps; evaluate it with `ebm evaluate`, or choose "
             "another directory"
         )
-    newest = None if done is None else checkpoint.load(directory, _template(settings, parts.train))
-    looks = Looks(directory, settings, parts.test, done or 0)
+    newest = None if done is None else checkpoint.load(directory, start)
+    looks = Looks(directory, settings, parts, done or 0)
 
     def keep(state: train.TrainState, info: train.Info) -> bool:
         nonlocal newest
@@ -88,7 +90,7 @@ def train_in(
         return is_last
 
     try:
-        return fit(settings, parts.train, state=newest, after_chunk=keep)
+        return fit(settings, parts.train, state=start if newest is None else newest, after_chunk=keep)
     except (KeyboardInterrupt, train.Diverged):
         if newest is not None:
             checkpoint.save(directory, newest)
@@ -101,13 +103,13 @@ class Looks:
     Looks past the step that a run goes on from are forgotten: they are taken again, with the same result.
     """
 
-    def __init__(self, directory: Path, settings: Settings, rows: datasets.Rows, done: int) -> None:
-        self._directory, self._settings, self._rows = directory, settings, rows
+    def __init__(self, directory: Path, settings: Settings, parts: datasets.Split, done: int) -> None:
+        self._directory, self._settings, self._parts = directory, settings, parts
         self.seen = [look for look in read_looks(directory) if look["step"] <= done]
 
     def look(self, state: train.TrainState) -> bool:
         """Measure, write down, keep the state if it is the best so far; True when patience has run out."""
-        value = glance(self._settings, energy_params(state.params), self._rows, int(state.step))
+        value = glance(self._settings, energy_params(state.params), self._parts, int(state.step))
         if not self.seen or value > max(look["log_likelihood"] for look in self.seen):
             checkpoint.save(self._directory / checkpoint.BEST, state)
         self.seen.append({"step": int(state.step), "log_likelihood": value})
@@ -136,21 +138,29 @@ def is_finished(directory: Path, settings: Settings) -> bool:
     return bool(looks) and looks[-1]["step"] == done and has_run_out(looks, settings.patience)
 
 
-def glance(settings: Settings, params: Any, rows: datasets.Rows, step: int) -> float:
-    """Mean log-likelihood of rows, for choosing among states: exact in small models, else a stochastic lower bound.
+def glance(settings: Settings, params: Any, parts: datasets.Split, step: int) -> float:
+    """Mean log-likelihood of validation rows, for choosing among states: exact in small models, else a lower bound.
 
     The bound is that of annealing back from the rows with 1,000 temperatures; its key follows from seed and step.
     """
-    if settings.hidden <= CHEAP_HIDDEN_UNITS:
-        return float(log_likelihood(params, rows).mean())
+    law, rows = models.law(settings, parts.train.shape[1]), parts.test
+    if is_cheap(law, params):
+        return float(law.log_likelihood(params, rows, law.log_partition(params)).mean())
     key = jax.random.fold_in(jax.random.key(settings.seed), step)
-    return ais.log_likelihood(key, params, rows, n_chains=64, betas=ais.linear_betas(LOOK_BETAS)).lower
+    betas = ais.linear_betas(LOOK_BETAS)
+    return law.bounds(key, params, rows, parts.train, n_chains=64, betas=betas).lower
+
+
+def is_cheap(law: Law, params: Any) -> bool:
+    """Whether the exact likelihood takes a fraction of a second."""
+    n = law.n_enumerated(params)
+    return n is not None and n <= CHEAP_UNITS
 
 
 def load(directory: Path) -> tuple[Settings, train.TrainState]:
     """The settings and the newest state of a run. Raises ValueError when `directory` does not hold one."""
     settings, _, rows = _read(directory)
-    return settings, checkpoint.load(directory, _template(settings, rows))
+    return settings, checkpoint.load(directory, begin(settings, rows))
 
 
 def model(directory: Path) -> Model:
@@ -161,8 +171,9 @@ def model(directory: Path) -> Model:
     settings, _, rows = _read(directory)
     best = directory / checkpoint.BEST
     where = best if settings.validation and checkpoint.latest_step(best) is not None else directory
-    state = checkpoint.load(where, _template(settings, rows))
-    return Model(settings, energy_params(state.params), int(state.step), is_finished(directory, settings))
+    state = checkpoint.load(where, begin(settings, rows))
+    law = models.law(settings, rows.shape[1])
+    return Model(settings, law, energy_params(state.params), int(state.step), is_finished(directory, settings))
 
 
 def open_data(directory: Path) -> tuple[datasets.Split, datasets.Split]:
@@ -183,9 +194,12 @@ def _read(directory: Path) -> tuple[Settings, dict[str, Any], datasets.Rows]:
         n_states = record["data"].get("n_states", 1)
     except (TypeError, KeyError) as error:
         raise ValueError(f"{directory} was written by another version of `ebm train`: {error}") from error
+    for name, fact in models.law(settings, shape[1]).facts().items():
+        if fact != record["data"].get(name):
+            raise ValueError(f"{settings.graph} has changed since {directory} was trained on it; restore the graph")
     rows = np.zeros(shape, np.float32)
     rows[:, ::n_states] = 1.0  # rows of any values with the right symbols and a spread
-    rows[::2] = 0.0 if settings.model != "potts" else rows[::2]
+    rows[::2] = rows[::2] if kind(settings) == "symbols" else 0.0
     return settings, record, rows
 
 
@@ -194,12 +208,13 @@ def _record(settings: Settings, data: datasets.Split, parts: datasets.Split) -> 
     sizes = {"n_train": len(parts.train), "n_test": len(data.test), "n_visible": data.train.shape[1]}
     if settings.validation:
         sizes["n_validation"] = len(parts.test)
-    if settings.model == "potts":
+    if kind(settings) == "symbols":
         sizes["n_states"] = datasets.n_states(data.train)
     return {
         "settings": asdict(settings),
         "data": {
             **sizes,
+            **models.law(settings, data.train.shape[1]).facts(),
             "split": SPLIT if settings.data not in datasets.NAMES[1:] else f"made by ebm.data, size {settings.size}",
             "chosen_on": "validation: training rows 4, 9, 14, ..." if settings.validation else "nothing; last state",
             "sha256": datasets.fingerprint(data),
@@ -209,14 +224,3 @@ def _record(settings: Settings, data: datasets.Split, parts: datasets.Split) -> 
             "backend": jax.default_backend(),
         },
     }
-
-
-def _template(settings: Settings, rows: datasets.Rows) -> train.TrainState:
-    """A state with the shapes of this run's, to load a saved one into."""
-    return train.init(
-        jax.random.key(0),
-        new_params(settings, rows),
-        rows,
-        rule=learning_rule(settings),
-        optimizer=optimizer(settings),
-    )

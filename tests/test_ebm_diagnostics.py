@@ -219,6 +219,26 @@ def test_mmd_is_unbiased_and_its_p_values_are_uniform_under_one_law():
             assert abs(above - 0.05) < 4 * np.sqrt(0.05 * 0.95 / runs)
 
 
+def test_mmd_of_reals_is_the_formula_whatever_the_units_of_columns():
+    """By loops over pairs, unbiased, width the median distance of standardised rows; p-values uniform for one law."""
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(12, 3)), random.normal(0.8, 1.0, (15, 3))
+    found = diagnostics.mmd(jax.random.key(0), x, y, is_real=True)
+    pool = np.concatenate([x, y]) / np.concatenate([x, y]).std(0)
+    distance = np.array([[np.linalg.norm(a - b) for b in pool] for a in pool])
+    k = np.exp(-(distance**2) / 2 / np.median([distance[i, j] for i in range(27) for j in range(i)]) ** 2)
+    pairs = [[k[i, j] for i in range(a, b) for j in range(a, b) if i != j] for a, b in ((0, 12), (12, 27))]
+    assert found.value == pytest.approx(np.mean(pairs[0]) + np.mean(pairs[1]) - 2 * k[:12, 12:].mean(), abs=1e-12)
+    scaled = diagnostics.mmd(jax.random.key(0), 5 + x * [1, 100, 0.01], 5 + y * [1, 100, 0.01], is_real=True)
+    assert scaled == pytest.approx(found, abs=1e-9)
+    runs = 100
+    same = [
+        diagnostics.mmd(jax.random.key(run), *random.normal(size=(2, 20, 3)), n_permutations=49, is_real=True).p_value
+        for run in range(runs)
+    ]
+    assert abs(np.mean(same) - 0.5) < 4 / np.sqrt(12 * runs)
+
+
 def test_adversarial_accuracy_of_one_law_of_two_and_of_copies():
     random = np.random.default_rng(1)
     n, runs = 60, 100

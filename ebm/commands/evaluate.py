@@ -15,6 +15,8 @@ def evaluate(
     *,
     hardware: Hardware = Hardware(),  # noqa: B008  frozen
     chips: int = 1,
+    chains: int = 512,
+    sweeps: int = 1000,
     ais_betas: int = 10_000,
     seed: int = 0,
     pictures: Path | None = None,
@@ -28,6 +30,8 @@ def evaluate(
         directory: A run directory written by `ebm train`.
         hardware: The machine that samples it. Default: the ideal one.
         chips: Chips that are programmed with it, where an array is named.
+        chains: Independent chains, whose last states are compared with the data.
+        sweeps: Sweeps of every chain that are looked at, after half as many that are not.
         ais_betas: Temperatures of the annealing that bounds the likelihood of models too large to enumerate.
         seed: Every random number follows from it.
         pictures: An HTML page with weights, data and samples.
@@ -36,9 +40,10 @@ def evaluate(
     from ebm import evaluate as evaluation
 
     check_seed(seed)
-    if ais_betas < 2:
-        raise ValueError(f"ais_betas must be at least 2, got {ais_betas}")
-    effort = evaluation.EFFORT._replace(ais_betas=ais_betas)
+    for name, value, least in (("chains", chains, 8), ("sweeps", sweeps, 8), ("ais_betas", ais_betas, 2)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    effort = evaluation.EFFORT._replace(chains=chains, burn_in=sweeps // 2, sweeps=sweeps, ais_betas=ais_betas)
     result = evaluation.evaluate(directory, chosen=hardware, chips=chips, effort=effort, seed=seed)
     if pictures is not None:
         write_pictures(directory, pictures)
@@ -49,7 +54,7 @@ def evaluate(
     from rich.table import Table
 
     state = "finished" if result["is_finished"] else "unfinished: its test rows are not looked at"
-    print(f"{directory}: {result['hidden']} hidden units, step {result['step']}, {state}")
+    print(f"{directory}: {result['model']}, step {result['step']}, {state}")
     table = Table("rows", "number", "log-likelihood (nats per row)")
     for name in ("test", "validation", "train"):
         if f"n_{name}" not in result:
@@ -99,7 +104,10 @@ def _trust_table(result: dict[str, Any]) -> Any:
     if result.get("tau_int_sweeps") is None:
         tau = f"at least {value('tau_int_at_least', 1)}: the chains are too short to say"
     table = Table("of samples", "value", "chance, or what it should be")
-    table.add_row("effective inverse temperature β", f"{value('beta_eff')} ± {value('beta_eff_error')}", "1")
+    beta, wanted = f"{value('beta_eff')} ± {value('beta_eff_error')}", "1"
+    if result.get("beta_eff") is None:
+        beta, wanted = "-", "not defined for these units or samples"
+    table.add_row("effective inverse temperature β", beta, wanted)
     table.add_row("sweeps for one independent sample, τ", tau, "1 at best")
     table.add_row("disagreement of chains, R-hat", value("r_hat", 4), f"below 1.01; floor {value('r_hat_floor', 4)}")
     if "mmd_squared" in result:

@@ -27,7 +27,7 @@ def sample(
         directory: A run directory written by `ebm train`.
         n: Independent chains, one sample of each.
         out: The .npy file to write; an existing one is refused.
-        sweeps: Gibbs sweeps of every chain from a start by the visible biases alone.
+        sweeps: Sweeps of every chain from a start that knows nothing of the couplings.
         seed: Every random number follows from it.
         hardware: The machine that draws them. Default: the ideal one.
     """
@@ -45,24 +45,22 @@ def sample(
     from ebm import checkpoint, run
     from ebm import evaluate as evaluation
     from ebm import hardware as machines
-    from ebm.samplers import gibbs
 
     machines.check(hardware)
     found = run.model(directory)
     _, parts = run.open_data(directory)
     start_key, sweep_key = jax.random.split(jax.random.key(seed))
     chip_key, compare_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
-    machine = machines.machine(chip_key, found.params, hardware)
-    advance = jax.jit(gibbs.sweeps, static_argnums=3)
-    chains = advance(sweep_key, machine, gibbs.init(start_key, machine, n), sweeps)
-    kind = run.MODELS[found.settings.model]
-    rows = np.asarray(chains.visible, np.float32 if kind == "reals" else np.uint8)
+    law = found.law
+    machine = law.machine(chip_key, found.params, hardware)
+    chains = jax.jit(law.sweeps, static_argnums=3)(sweep_key, machine, law.start(start_key, machine, n), sweeps)
+    rows = np.asarray(law.visible(found.params, chains), np.float32 if law.kind == "reals" else np.uint8)
     partial = out.with_name(out.name + ".partial")
     with open(partial, "wb") as file:
         np.save(file, rows)
     report: dict[str, Any] = {"n": n, "sweeps": sweeps, "seed": seed, "hardware": vars(hardware), "run": str(directory)}
     if n >= 8:
-        report |= evaluation.two_samples(compare_key, parts.train, rows.astype(np.float32), kind)
+        report |= evaluation.two_samples(compare_key, parts.train, rows.astype(np.float32), law.kind)
     report |= evaluation.duplicates(parts.train, rows)
     checkpoint.write_json(out.with_name(out.name.removesuffix(".npy") + ".json"), report)
     os.replace(partial, out)

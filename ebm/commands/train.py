@@ -84,16 +84,16 @@ class _Glance:
             return self._words
         import jax.numpy as jnp
 
-        from ebm import losses, rules
-        from ebm.likelihood import log_likelihood
-        from ebm.run import CHEAP_HIDDEN_UNITS
+        from ebm import losses, models, rules
+        from ebm.run import is_cheap
         from ebm.settings import energy_params, load_data
 
         if self._rows is None:
             self._rows = load_data(self._settings)[1].train[:512]
-        model = energy_params(params)
-        if self._settings.hidden <= CHEAP_HIDDEN_UNITS:
-            self._words = f", log-likelihood {log_likelihood(model, self._rows).mean():.2f} nats"
+        model, law = energy_params(params), models.law(self._settings, self._rows.shape[1])
+        if is_cheap(law, model):
+            values = law.log_likelihood(model, self._rows, law.log_partition(model))
+            self._words = f", log-likelihood {values.mean():.2f} nats"
         elif self._settings.model == "rbm":
             value = losses.pseudo_log_likelihood(rules.free_energy, model, jnp.asarray(self._rows)).mean()
             self._words = f", pseudo-likelihood {float(value):.2f} nats (no likelihood)"

@@ -97,6 +97,12 @@ def n_states(rows: Rows) -> int:
     return n
 
 
+def spread(rows: Rows) -> Float32[np.ndarray, " d"]:
+    """Standard deviations of the columns; one that never changes gets a hundredth of the others', not zero."""
+    std = rows.std(axis=0)
+    return np.maximum(std, max(0.01 * float(std.mean()), 1e-6))
+
+
 def split(rows: Rows, kind: Kind = "bits") -> Split:
     """A random fifth of the rows, always the same one, becomes the test part; symbols become one-hot first."""
     from sklearn.model_selection import train_test_split

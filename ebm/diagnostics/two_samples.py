@@ -40,20 +40,18 @@ class AdversarialAccuracy(NamedTuple):
     of_samples: float
 
 
-def mmd(key: Key[Array, ""], data: Rows, samples: Rows, n_permutations: int = 200) -> Mmd:
-    """Squared MMD with kernel exp(−share of columns that differ), for units of two values.
+def mmd(key: Key[Array, ""], data: Rows, samples: Rows, n_permutations: int = 200, *, is_real: bool = False) -> Mmd:
+    """Squared MMD with kernel exp(−share of columns that differ), for units of two values, or of real ones.
 
     The unbiased estimator and the permutation test of Gretton et al. (2012, lemma 6 and section 5), with the kernel of
-    Grathwohl et al. (2021). One-hot rows are compared column by column. Raises ValueError when rows hold more
-    than two values, differ in width, or a set has fewer than two rows.
+    Grathwohl et al. (2021). One-hot rows are compared column by column. `is_real`: columns are divided by their
+    standard deviation in both sets together, and the kernel is exp(−d²/2m²), d being the distance of two rows and m its
+    median (Gretton et al., section 8). Raises ValueError when rows hold more than two values and `is_real` is not said,
+    differ in width, or a set has fewer than two rows.
     """
     x, y = _rows(data, samples)
     pool = np.concatenate([x, y])
-    values = np.unique(pool)
-    if len(values) > 2:
-        raise ValueError(f"data and samples must be of two values, such as 0 and 1, got {len(values)} different ones")
-    spread = np.ptp(values) or 1.0
-    kernel = np.exp(-_squared_distances(pool) / spread**2 / pool.shape[1])
+    kernel = _gaussian_kernel(pool) if is_real else _hamming_kernel(pool)
     np.fill_diagonal(kernel, 0.0)
     is_data = _labels(key, len(x), len(y), n_permutations)
     squared = _mmd_squared(kernel, is_data)
@@ -80,6 +78,20 @@ def adversarial_accuracy(
     return AdversarialAccuracy(
         float(value[0]), float(null.mean()), float(null.std(ddof=1)), float(parts[0, 0]), float(parts[0, 1])
     )
+
+
+def _hamming_kernel(pool: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k k"]:
+    values = np.unique(pool)
+    if len(values) > 2:
+        raise ValueError(f"data and samples must be of two values, such as 0 and 1, got {len(values)} different ones")
+    spread = np.ptp(values) or 1.0
+    return np.exp(-_squared_distances(pool) / spread**2 / pool.shape[1])
+
+
+def _gaussian_kernel(pool: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k k"]:
+    std = pool.std(axis=0)
+    squared = _squared_distances((pool - pool.mean(axis=0)) / np.where(std > 0, std, 1.0))
+    return np.exp(-squared / (2 * np.median(squared[np.triu_indices(len(pool), 1)]) or 1.0))
 
 
 def _rows(data: Rows, samples: Rows) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:

@@ -1,0 +1,200 @@
+"""`ebm` on Boltzmann machines on graphs, end to end, against enumeration of all states in NumPy."""
+
+import json
+
+import numpy as np
+import pytest
+from ebm_runs import assert_resumes, done, ebm, refused, report
+
+from ebm import data, models, planted, run
+from ebm.models import graphs
+
+SMALL = ("--chains", 64, "--batch", 128, "--gibbs-steps", 3, "--weight-decay", 0, "--learning-rate", 0.03)
+QUICK = ("--chains", 256, "--sweeps", 400, "--ais-betas", 300)
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """A 4 x 4 grid without hidden nodes that learnt a planted machine of that grid."""
+    directory = tmp_path_factory.mktemp("graph") / "learnt"
+    options = ("--model", "boltzmann", "--graph", "grid", "--hidden", 0, "--data", "planted-ising", "--steps", 600)
+    done("train", *options, "--out", directory, *SMALL)
+    return directory
+
+
+def law(found):
+    """log p of every joint state of the nodes, bit i of its number being node i up; a loop over edges in float64."""
+    n = found.law.graph.n_nodes
+    spins = 2.0 * (np.arange(1 << n)[:, None] >> np.arange(n) & 1) - 1
+    log_p = spins @ np.asarray(found.params.bias, np.float64)
+    for (i, j), coupling in zip(found.law.graph.edges, np.asarray(found.params.couplings, np.float64), strict=True):
+        log_p += coupling * spins[:, i] * spins[:, j]
+    return log_p - np.logaddexp.reduce(log_p)
+
+
+def test_a_grid_learns_the_planted_machine_down_to_its_entropy(learnt):
+    """Kullback-Leibler divergence from the truth, summed over 65,536 states: at most 0.02 nat.
+
+    Maximum likelihood itself is 40 parameters / (2 x 4,096 rows) = 0.005 away in the mean.
+    """
+    truth = planted.ising(4)
+    known, found = planted.log_law(truth), law(run.model(learnt))
+    assert 0 < np.exp(known) @ (known - found) < 0.02
+    params = run.model(learnt).params
+    assert np.corrcoef(params.couplings, truth.params.couplings)[0, 1] > 0.99
+
+
+def test_evaluate_gives_the_enumerated_likelihood_and_what_samples_show(learnt):
+    found = report(learnt, *QUICK)
+    log_p, rows = law(run.model(learnt)), data.load("planted-ising")
+    for name, part in (("test", rows.test), ("train", rows.train)):
+        values = log_p[part.astype(int) @ (1 << np.arange(16))]
+        assert found[f"{name}_log_likelihood"] == pytest.approx(values.mean(), abs=1e-6)
+        assert found[f"{name}_standard_error"] == pytest.approx(values.std(ddof=1) / np.sqrt(len(part)), rel=1e-6)
+    assert found["is_trusted"]
+    assert found["method"] == "exact, by enumeration"
+    assert abs(found["beta_eff"] - 1) < 4 * found["beta_eff_error"] < 0.2
+    assert 1 < found["tau_int_sweeps"] < 8
+    assert found["r_hat"] < 1.02
+    assert found["mmd_p_value"] > 0.001
+    assert abs(found["adversarial_accuracy"] - found["adversarial_accuracy_expected"]) < 0.1
+    assert found["correlation_error_excess"] < 0.05
+    printed = done("evaluate", learnt, *QUICK)
+    assert "grid of 16 nodes, 0 hidden, 24 edges" in printed
+    assert f"{found['test_log_likelihood']:.3f}" in printed
+
+
+def test_samples_have_the_means_and_products_of_the_machine(learnt, tmp_path):
+    """4,000 chains: 16 means and 24 products of coupled spins, all within 4.5 standard errors."""
+    out = tmp_path / "samples.npy"
+    done("sample", learnt, "--n", 4000, "--sweeps", 100, "--out", out, "--seed", 3)
+    spins = 2.0 * np.load(out, allow_pickle=False) - 1
+    found = run.model(learnt)
+    p = np.exp(law(found))
+    states = 2.0 * (np.arange(1 << 16)[:, None] >> np.arange(16) & 1) - 1
+    i, j = found.law.graph.edges.T
+    for sampled, each in ((spins, states), (spins[:, i] * spins[:, j], states[:, i] * states[:, j])):
+        mean = p @ each
+        z = (sampled.mean(0) - mean) / np.sqrt((1 - mean**2) / 4000)
+        assert np.abs(z).max() < 4.5
+        assert z.std() > 0.5
+    said = json.loads((tmp_path / "samples.json").read_text())
+    assert said["mmd_p_value"] > 0.001
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory):
+    """A king's graph of 3 x 4 sites, 3 of them hidden, that learnt for 100 steps."""
+    directory = tmp_path_factory.mktemp("graph") / "hidden"
+    options = ("--model", "boltzmann", "--graph", "king", "--hidden", 3, "--data", "planted-ising", "--size", 3)
+    done("train", *options, "--steps", 100, "--out", directory, *SMALL)
+    return directory
+
+
+def test_hidden_nodes_are_summed_out(hidden):
+    found, said = run.model(hidden), report(hidden, *QUICK)
+    graph = found.law.graph
+    assert (len(graph.visible), len(graph.hidden), graph.n_edges) == (9, 3, 4 * 12 - 3 * 7 + 2)
+    shown = (np.arange(1 << 12)[:, None] >> graph.visible & 1) @ (1 << np.arange(9))
+    p = np.bincount(shown, np.exp(law(found)))
+    rows = data.load("planted-ising", size=3).test.astype(int)
+    assert said["test_log_likelihood"] == pytest.approx(np.log(p[rows @ (1 << np.arange(9))]).mean(), abs=1e-6)
+    assert abs(said["beta_eff"] - 1) < 4 * said["beta_eff_error"]
+
+
+def test_bounds_hold_the_enumerated_likelihood(hidden, monkeypatch):
+    """The sandwich, forced where enumeration can check it: within 5 of its errors and 0.02 nat."""
+    from ebm import evaluate as evaluation
+
+    known = report(hidden, *QUICK)
+    monkeypatch.setattr(evaluation, "MAX_ENUMERATED_UNITS", 3)
+    bounds = report(hidden, *QUICK, "--seed", 1)
+    assert bounds["method"] == evaluation.BOUNDED
+    assert bounds["is_trusted"]
+    for side, sign in (("lower", 1), ("upper", -1)):
+        slack = 5 * bounds[f"test_{side}_error"] + 0.02
+        assert sign * (bounds[f"test_{side}"] - known["test_log_likelihood"]) < slack
+
+
+@pytest.mark.parametrize("rule", ["pcd", "pseudo-likelihood"])
+def test_a_run_resumed_after_its_death_ends_on_the_same_bits(rule, tmp_path):
+    options = {"data": "planted-ising", "size": 3, "chains": 16, "batch": 32, "gibbs_steps": 1, "steps": 200}
+    chosen = {"graph": "chimera", "hidden": 7} if rule == "pcd" else {"graph": "complete", "hidden": 0}
+    assert_resumes(tmp_path, run.Settings(model="boltzmann", rule=rule, **options, **chosen))
+
+
+def test_pseudo_likelihood_learns_couplings_of_a_visible_machine(tmp_path):
+    """All 36 couplings of 9 spins: the planted ones are found, and those absent stay below half of them."""
+    settings = run.Settings(
+        model="boltzmann", rule="pseudo-likelihood", hidden=0, data="planted-ising", size=3, steps=300, weight_decay=0.0
+    )
+    truth = planted.ising(3)
+    params = run.fit(settings, data.load("planted-ising", size=3).train).params
+    planted_at = {
+        tuple(edge): float(J) for edge, J in zip(truth.graph.edges.tolist(), truth.params.couplings, strict=True)
+    }
+    edges = models.law(settings, 9).graph.edges.tolist()
+    known = np.array([planted_at.get(tuple(edge), 0.0) for edge in edges])
+    found = np.asarray(params.couplings)
+    assert np.corrcoef(found, known)[0, 1] > 0.98
+    assert np.abs(found[known == 0]).max() < 0.5 * np.abs(found[known != 0]).min()
+
+
+def test_graphs_have_the_edges_that_their_names_say(tmp_path):
+    """Counts of edges in closed form, degrees, and hidden nodes spread evenly."""
+    assert graphs.build("complete", 5, 2).n_edges == 21
+    grid = graphs.build("grid", 12, 0)  # 3 x 4
+    assert grid.n_edges == 2 * 12 - 3 - 4
+    assert sorted(map(tuple, grid.edges.tolist()))[:3] == [(0, 1), (0, 4), (1, 2)]
+    king = graphs.build("king", 6, 6)
+    assert king.n_edges == 4 * 12 - 3 * 3 - 3 * 4 + 2
+    assert king.hidden.tolist() == [1, 3, 5, 7, 9, 11]
+    chimera = graphs.build("chimera", 48, 0)  # 2 x 3 cells
+    assert chimera.n_edges == 6 * 16 + 4 * (1 * 3 + 2 * 2)
+    degrees = np.bincount(chimera.edges.ravel())
+    assert (degrees.min(), degrees.max()) == (5, 6)
+    file = tmp_path / "edges.csv"
+    file.write_text("# two triangles\n0,1\n1, 2\n2 0\n2,3\n3,4\n4,2\n")
+    read = graphs.build(str(file), 4, 1)
+    assert (read.n_edges, read.hidden.tolist()) == (6, [4])
+
+
+def test_a_graph_that_changed_is_told(tmp_path):
+    file = tmp_path / "ring.edges"
+    file.write_text("\n".join(f"{i} {(i + 1) % 9}" for i in range(9)))
+    settings = run.Settings(
+        model="boltzmann", graph=str(file), hidden=0, data="planted-ising", size=3, steps=1, batch=8
+    )
+    run.train_in(tmp_path / "run", settings)
+    assert run.model(tmp_path / "run").params.couplings.shape == (9,)
+    file.write_text("0 1\n")
+    models.law.cache_clear()
+    models.boltzmann.named.cache_clear()
+    with pytest.raises(ValueError, match=r"ring.edges has changed since"):
+        run.model(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--graph", "torus"), ("graph must be one of 'complete', 'grid', 'king', 'chimera', or a file", "'torus'")),
+        (("--graph", "chimera", "--hidden", 1), ("a multiple of 8 nodes, got 16 visible and 1 hidden",)),
+        (("--graph", "grid", "--hidden", 1), ("a product of two sides, got 17",)),
+        (("--hidden", -1), ("hidden must be at least 0, got -1",)),
+        (("--rule", "nce"), ("trains model 'rbm' or 'gaussian' or 'mlp'", "got 'boltzmann'")),
+        (("--rule", "pseudo-likelihood"), ("graphs without hidden nodes, got 16",)),
+        (("--centred",), ("centred gradients are for",)),
+        (("--array", "plain"), ("an array holds", "'boltzmann'")),
+        (("--layers", 3), ("layers does not describe model 'boltzmann'",)),
+        (("--graph", "EDGES", "--hidden", 0), ("must join nodes from 0 to 15", "node 40")),
+        (("--graph", "WORDS", "--hidden", 0), ("is not a list of edges",)),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_no_directory(arguments, words, tmp_path, monkeypatch):
+    (tmp_path / "EDGES").write_text("0 40\n")
+    (tmp_path / "WORDS").write_text("one two\n")
+    monkeypatch.chdir(tmp_path)
+    start = ("train", "--model", "boltzmann", "--data", "planted-ising", "--out", "run")
+    refused(ebm(*start, *arguments), *words)
+    assert not (tmp_path / "run").exists()
+    refused(ebm("train", "--graph", "grid", "--out", "run"), "graph does not describe model 'rbm'")
