@@ -19,6 +19,8 @@ CASES = [
     ("transformer", "text", 13),
 ]
 
+call = nnx.jit(lambda model, x: model(x))
+
 
 @pytest.mark.parametrize(("name", "on", "n_layers"), CASES)
 def test_ideal_arrays_compute_the_digital_model_to_float32_rounding(name, on, n_layers):
@@ -30,11 +32,11 @@ def test_ideal_arrays_compute_the_digital_model_to_float32_rounding(name, on, n_
     analog = aimc.convert(model, aimc.presets.ideal())
     assert len(aimc.nn.analog_layers(analog)) == n_layers
     with jax.default_matmul_precision("highest"):
-        expected = model(x)
+        expected = np.asarray(call(model, x))
     assert expected.shape == ((4, 10) if on == "digits" else (4, 64, of.n_classes))
     # Relative to the size of the logits: a few hundred roundings (2^-24 each), that is 2^-16.
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(analog(x), expected, atol=2**-16 * float(np.abs(expected).max()), rtol=0)
+    np.testing.assert_allclose(call(analog, x), expected, atol=2**-16 * np.abs(expected).max(), rtol=0)
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
@@ -44,7 +46,7 @@ def test_no_step_sees_the_symbols_that_follow(name):
     x = of.train.x[:2]
     changed = x.copy()
     changed[:, 30:] = (changed[:, 30:] + 1) % of.n_classes
-    first, second = np.asarray(model(jnp.asarray(x))), np.asarray(model(jnp.asarray(changed)))
+    first, second = (np.asarray(call(model, jnp.asarray(own))) for own in (x, changed))
     np.testing.assert_allclose(first[:, :30], second[:, :30], atol=1e-5)  # another tiling of the same sums
     assert (np.abs(first[:, 30:] - second[:, 30:]).max(axis=-1) > 1e-3).all()
 
@@ -68,7 +70,8 @@ def test_colour_images_and_vectors_fit_the_models_that_can_read_them():
     rng = np.random.default_rng(0)
     colour = DATA["digits"]._replace(train=data.Split(rng.random((5, 6, 4, 3), np.float32), np.zeros(5, np.int32)))
     for name in models.MODELS:
-        assert models.build(name, nnx.Rngs(0), colour)(jnp.asarray(colour.train.x)).shape == (5, 10)
+        made = models.build(name, nnx.Rngs(0), colour)
+        assert nnx.eval_shape(lambda m, x: m(x), made, jnp.asarray(colour.train.x)).shape == (5, 10)
     flat = colour._replace(train=data.Split(rng.random((5, 7), np.float32), np.zeros(5, np.int32)), name="mine.npy")
     assert models.build("mlp", nnx.Rngs(0), flat)(jnp.asarray(flat.train.x)).shape == (5, 10)
     for name, message in (("cnn", "a height and a width, got mine.npy"), ("lstm", "rows of pixels, got mine.npy")):
