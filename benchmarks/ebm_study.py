@@ -30,9 +30,21 @@ from aimc.counts import Counts, tiles
 from aimc.noise import HASH
 from cost_bridge import sampling
 from cost_bridge.workloads import GEOMETRY
-from ebm import analog, chip_law, counts, diagnostics, exact, hardware, interpret, planted, rules, settings, train
+from ebm import (
+    analog,
+    chip_law,
+    counts,
+    diagnostics,
+    exact,
+    hardware,
+    interpret,
+    planted,
+    rules,
+    settings,
+    train,
+    trust,
+)
 from ebm import cost as costs
-from ebm import evaluate as evaluation
 from ebm import sweep as study
 from ebm.data import digits, validation
 from ebm.energies.rbm import Rbm
@@ -60,13 +72,13 @@ STEPS, LOOP_STEPS = 3000, 1000
 ALL_ERRORS = Hardware(
     array="plain", read_noise=0.05, write_noise=0.05, weight_bits=6, adc_bits=6, adc_range=ADC_RANGE
 )  # the chip of the scaling curves
-LOOK = evaluation.Effort(chains=512, burn_in=200, sweeps=2)
+LOOK = trust.Effort(chains=512, burn_in=200, sweeps=2)
 LAW_AXES: dict[str, tuple] = {"read_noise": (0.05, 0.1, 0.2, 0.4), "adc_bits": (3, 4, 6, 8)}
 BOUNDED: tuple[tuple[str, Any], ...] = (("read_noise", 0.2), ("adc_bits", 3), ("adc_bits", 4))
-LAW_EFFORT = evaluation.Effort(chains=20_000, burn_in=100, sweeps=2)
+LAW_EFFORT = trust.Effort(chains=20_000, burn_in=100, sweeps=2)
 PLANTED_ROWS = 8192
 ARRAYS = {"reram": "reram_neurram", "capacitor": "capacitor"}  # priced chip: its preset
-MIXING = evaluation.Effort(chains=64, burn_in=500, sweeps=4000)
+MIXING = trust.Effort(chains=64, burn_in=500, sweeps=4000)
 GPU_CHAINS = 65_536  # at once, so that launching and loading are shared by many
 
 
@@ -249,7 +261,7 @@ def _best(key: Any, params: Any, plan: settings.Settings, rows: np.ndarray, look
 
 
 @partial(jax.jit, static_argnames=("chosen", "effort"))
-def _on_chip(key: Any, params: Rbm, chosen: Hardware, effort: evaluation.Effort) -> tuple:
+def _on_chip(key: Any, params: Rbm, chosen: Hardware, effort: trust.Effort) -> tuple:
     program_key, start_key, sweep_key = jax.random.split(key, 3)
     chip = hardware.machine(program_key, params, chosen)
     chains = gibbs.sweeps(sweep_key, chip, gibbs.init(start_key, chip, effort.chains), effort.burn_in)
@@ -261,14 +273,14 @@ def chip_likelihood(
     params: Rbm,
     rows: np.ndarray,
     chosen: Hardware = ALL_ERRORS,
-    effort: evaluation.Effort = LOOK,
+    effort: trust.Effort = LOOK,
     p: np.ndarray | None = None,
 ) -> float:
     """Exact mean log-likelihood, over rows or by `p` of them, of the Boltzmann machine nearest to a chip, as
     `ebm evaluate` has it."""
     written, chains = _on_chip(key, params, chosen, effort)
-    beta = evaluation.effective_beta(chains, written).value
-    return float(np.average(log_likelihood(evaluation.chip_likelihood(written, beta), rows), weights=p))
+    beta = trust.effective_beta(chains, written).value
+    return float(np.average(log_likelihood(written.tempered(beta), rows), weights=p))
 
 
 def mismatch() -> tuple[str, list]:
@@ -306,8 +318,8 @@ def mismatch() -> tuple[str, list]:
         row: dict[str, Any] = {"axis": "write_noise", "level": level, **{arm: [] for arm in study.ARMS}}
         for chip in range(CHIPS):
             for arm, (written, chains) in zip(study.ARMS, point(jax.random.key(chip), level), strict=True):
-                beta = evaluation.effective_beta(chains, written).value
-                value = log_likelihood(evaluation.chip_likelihood(written, beta), data.test).mean()
+                beta = trust.effective_beta(chains, written).value
+                value = log_likelihood(written.tempered(beta), data.test).mean()
                 row[arm].append(round(float(value), 4))
         found.append(row)
         print(row, flush=True)
@@ -507,10 +519,10 @@ def _mixing(params: Rbm, chosen: Hardware, rows: np.ndarray) -> dict[str, Any]:
     chip_key, sample_key = jax.random.split(jax.random.key(0))
     machine = hardware.machine(chip_key, params, chosen)
     written = hardware.written_params(machine)
-    chains = evaluation.sample(sample_key, machine, written, MIXING)
+    chains = trust.sample(sample_key, machine, written, MIXING)
     tau = diagnostics.tau_int(chains.energy)
-    beta = evaluation.effective_beta(chains.last, written).value if chosen.array else 1.0
-    value = log_likelihood(evaluation.chip_likelihood(written, beta), rows).mean()
+    beta = trust.effective_beta(chains.last, written).value if chosen.array else 1.0
+    value = log_likelihood(written.tempered(beta), rows).mean()
     return {"tau_int": [round(tau.value, 2), round(tau.error, 2)], "log_likelihood": round(float(value), 4)}
 
 

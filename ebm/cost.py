@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from aimc.counts import Counts, tiles
-from ebm import counts, diagnostics, hardware, run, settings, train
+from ebm import counts, diagnostics, hardware, run, settings, train, trust
 from ebm import evaluate as evaluation
 from ebm.counts import Operation
-from ebm.evaluate import DIGITAL, EFFORT
+from ebm.evaluate import DIGITAL
 from ebm.hardware import Hardware
 from ebm.likelihood import log_likelihood, log_partition_independent
 from ebm.samplers import gibbs
+from ebm.trust import EFFORT
 
 TIMED_STEPS = 200
 TIMED_SWEEPS = 500
@@ -158,7 +159,7 @@ def _measured(params: Any, chosen: Hardware) -> Mixing:
     """τ of the free energy, in the weights as written, on one chip with the errors of `chosen`."""
     program_key, sample_key = jax.random.split(jax.random.key(0))
     machine = hardware.machine(program_key, params, chosen)
-    sampled = evaluation.sample(sample_key, machine, hardware.written_params(machine))
+    sampled = trust.sample(sample_key, machine, hardware.written_params(machine))
     tau = diagnostics.tau_int(sampled.energy)
     value, least = (float(number) if np.isfinite(number) else None for number in (tau.value, tau.at_least))
     return _mixing(value, least, f"a simulated chip ({chosen.array}, {chosen.neuron})")

@@ -16,7 +16,6 @@ import optax
 from ebm import data as datasets
 from ebm import hardware, models, rules, train
 from ebm.models import FAMILIES
-from ebm.models.base import refuse_array
 from ebm.models.settings import Settings
 
 __all__ = [
@@ -172,5 +171,6 @@ def _check_rule(settings: Settings) -> None:
         raise ValueError("centred gradients are for model 'rbm' or 'potts' and not for rule 'nce'; leave out --centred")
     if settings.hardware.array is not None and settings.rule not in ("pcd", "cd"):
         raise ValueError(f"an array is trained on by rule 'pcd' or 'cd', got {settings.rule!r}")
-    if not family.has_array:
-        refuse_array(settings.hardware, settings.model)
+    if settings.hardware.array is not None and not family.learns_on_array:
+        able = [repr(each.name) for each in FAMILIES.values() if each.learns_on_array]
+        raise ValueError(f"model {' or '.join(able)} learns on an array, got {settings.model!r}")

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebm import analog, data, evaluate, exact, figures, gaussian, gibbs, hardware, models, rbm, run, sweep
+from ebm import analog, data, evaluate, exact, figures, gaussian, gibbs, hardware, models, rbm, run, sweep, trust
 from ebm.hardware import Hardware
 from ebm.likelihood import log_likelihood
 
 GAUSSIAN = models.law(models.Settings(model="gaussian"), 2)
-EFFORT = evaluate.Effort(chains=64, burn_in=100, sweeps=400, ais_chains=64, ais_betas=300)
+EFFORT = trust.Effort(chains=64, burn_in=100, sweeps=400, ais_chains=64, ais_betas=300)
 
 
 def model(n_visible=8, n_hidden=5, scale=0.5):
@@ -28,17 +28,17 @@ def test_bounds_hold_the_exact_value_where_both_can_be_had(rows, monkeypatch):
     """The sandwich, forced on a model that enumeration can do: within 5 of its own errors of the exact mean."""
     params = model()
     parts = {"test": rows}
-    known = evaluate.likelihood(jax.random.key(1), params, parts, rows, EFFORT)
-    assert known["method"] == evaluate.EXACT
-    monkeypatch.setattr(evaluate, "MAX_ENUMERATED_UNITS", 3)
-    bounds = evaluate.likelihood(jax.random.key(1), params, parts, rows, EFFORT)
-    assert bounds["method"] == evaluate.BOUNDED
+    known = trust.likelihood(jax.random.key(1), params, parts, rows, EFFORT)
+    assert known["method"] == trust.EXACT
+    monkeypatch.setattr(trust, "MAX_ENUMERATED_UNITS", 3)
+    bounds = trust.likelihood(jax.random.key(1), params, parts, rows, EFFORT)
+    assert bounds["method"] == trust.BOUNDED
     assert bounds["is_trusted"]
     assert abs(bounds["test_log_likelihood"] - known["test_log_likelihood"]) < 0.05
     assert bounds["test_standard_error"] == pytest.approx(known["test_standard_error"], rel=1e-5)
     assert (bounds["test_rows_used"], 0 < bounds["test_lower_error"] < 0.05) == (200, True)
     hard = params._replace(weights=20 * params.weights)
-    short = evaluate.likelihood(jax.random.key(1), hard, parts, rows, EFFORT._replace(ais_betas=3))
+    short = trust.likelihood(jax.random.key(1), hard, parts, rows, EFFORT._replace(ais_betas=3))
     assert not short["is_trusted"]
     assert "do not trust" in short["test_verdict"]
 
@@ -55,7 +55,7 @@ def test_a_chip_reports_its_temperature_and_the_likelihood_at_it(rows):
     assert found["beta_eff"] == pytest.approx(1.0, abs=0.04 + 4 * found["beta_eff_error"])
     for chip in found["chips"]:
         machine = params.tempered(chip["beta_eff"])
-        expected = evaluate.likelihood(jax.random.key(1), machine, {"test": rows}, rows)
+        expected = trust.likelihood(jax.random.key(1), machine, {"test": rows}, rows)
         assert chip["test_log_likelihood"] == pytest.approx(expected["test_log_likelihood"], abs=1e-4)
     assert found["test_log_likelihood"] == pytest.approx(np.mean([c["test_log_likelihood"] for c in found["chips"]]))
 
@@ -99,7 +99,7 @@ def test_a_chip_has_a_law_of_its_own_and_its_likelihood_is_found(chosen):
     assert 0 < found["test_own_error"] < 0.02
     assert abs(found["test_own_lower"] - truth) < 4 * found["test_own_error"] + 0.005
     assert abs(found["test_own_rise"]) < 0.02
-    assert found["method"] == f"{evaluate.EXACT}, {evaluate.AT_FITTED_BETA}"
+    assert found["method"] == f"{trust.EXACT}, {evaluate.AT_FITTED_BETA}"
     assert not found["is_trusted"]
     assert "another law" in found["distrust"]
     assert abs(found["test_log_likelihood"] - truth) > 4 * found["test_own_error"] + 0.005
@@ -118,7 +118,7 @@ def test_a_chip_of_still_errors_is_the_machine_of_its_written_weights_at_no_fitt
     assert np.abs(written.weights - params.weights).max() > 0.05
     assert found["test_log_likelihood"] == pytest.approx(log_likelihood(written, rows).mean(), abs=1e-9)
     assert found["is_trusted"]
-    assert found["method"] == f"{evaluate.EXACT}, {evaluate.AS_WRITTEN}"
+    assert found["method"] == f"{trust.EXACT}, {evaluate.AS_WRITTEN}"
     assert "test_own_lower" not in found
 
 
@@ -184,15 +184,15 @@ def test_rounding_to_bits_is_the_formula_and_a_plain_array_without_numbers_is_id
 
 
 def test_copies_are_counted_and_told(rows):
-    found = evaluate.duplicates(rows, np.concatenate([rows[:30], 1 - np.zeros((10, 8), np.float32)]))
+    found = trust.duplicates(rows, np.concatenate([rows[:30], 1 - np.zeros((10, 8), np.float32)]))
     known = {row.tobytes() for row in rows}
     assert found["share_of_copies"] == (30 + 10 * (np.ones(8, np.float32).tobytes() in known)) / 40
     assert found["median_squared_distance_to_training"] == 0
-    same = evaluate.two_samples(jax.random.key(0), rows[:100], rows[100:], "bits")
+    same = trust.two_samples(jax.random.key(0), rows[:100], rows[100:], "bits")
     assert same["mmd_p_value"] > 0.001
-    other = evaluate.two_samples(jax.random.key(0), rows[:100], 1 - rows[100:], "bits")
+    other = trust.two_samples(jax.random.key(0), rows[:100], 1 - rows[100:], "bits")
     assert other["mmd_p_value"] < 0.01
-    shifted = evaluate.two_samples(jax.random.key(0), rows[:100], rows[100:] + 0.5, "reals")
+    shifted = trust.two_samples(jax.random.key(0), rows[:100], rows[100:] + 0.5, "reals")
     assert shifted["mmd_p_value"] < 0.01
 
 
@@ -254,7 +254,7 @@ def test_models_of_reals_and_symbols_train_evaluate_and_improve(name, tmp_path):
     report = evaluate.evaluate(tmp_path / "run", effort=EFFORT._replace(chains=1024))
     _, parts = run.open_data(tmp_path / "run")
     found = run.model(tmp_path / "run")
-    start = evaluate.likelihood(
+    start = trust.likelihood(
         jax.random.key(0),
         run.new_params(settings, parts.train).independent(),
         {"test": parts.train},
@@ -286,7 +286,7 @@ def test_a_sweep_measures_both_arms_and_goes_on_where_it_stopped(tmp_path):
         "progress": lambda done, total: calls.append((done, total)),
     }
     found = sweep.noise_sweep(params, train, train, **options)
-    truth = evaluate.likelihood(jax.random.key(0), params, {"test": train}, train)["test_log_likelihood"]
+    truth = trust.likelihood(jax.random.key(0), params, {"test": train}, train)["test_log_likelihood"]
     quiet, noisy = (found.isel(read_noise=i, write_noise=0, weight_bits=0, adc_bits=0, seed=0) for i in (0, 1))
     assert float(quiet.ideal_trained_beta_eff) == pytest.approx(1.0, abs=0.09)
     assert float(quiet.ideal_trained_log_likelihood) == pytest.approx(truth, abs=1e-4)

@@ -104,12 +104,12 @@ def test_hidden_nodes_are_summed_out(hidden):
 
 def test_bounds_hold_the_enumerated_likelihood(hidden, monkeypatch):
     """The sandwich, forced where enumeration can check it: within 5 of its errors and 0.02 nat."""
-    from ebm import evaluate as evaluation
+    from ebm import trust
 
     known = report(hidden, *QUICK)
-    monkeypatch.setattr(evaluation, "MAX_ENUMERATED_UNITS", 3)
+    monkeypatch.setattr(trust, "MAX_ENUMERATED_UNITS", 3)
     bounds = report(hidden, *QUICK, "--seed", 1)
-    assert bounds["method"] == evaluation.BOUNDED
+    assert bounds["method"] == trust.BOUNDED
     assert bounds["is_trusted"]
     for side, sign in (("lower", 1), ("upper", -1)):
         slack = 5 * bounds[f"test_{side}_error"] + 0.02
@@ -184,7 +184,7 @@ def test_a_graph_that_changed_is_told(tmp_path):
         (("--rule", "nce"), ("trains model 'rbm' or 'gaussian' or 'mlp'", "got 'boltzmann'")),
         (("--rule", "pseudo-likelihood"), ("graphs without hidden nodes, got 16",)),
         (("--centred",), ("centred gradients are for",)),
-        (("--array", "plain"), ("an array holds", "'boltzmann'")),
+        (("--array", "plain"), ("learns on an array, got 'boltzmann'",)),
         (("--layers", 3), ("layers does not describe model 'boltzmann'",)),
         (("--graph", "EDGES", "--hidden", 0), ("must join nodes from 0 to 15", "node 40")),
         (("--graph", "WORDS", "--hidden", 0), ("is not a list of edges",)),

@@ -38,12 +38,13 @@ def evaluate(
         json: Print JSON instead of a table.
     """
     from ebm import evaluate as evaluation
+    from ebm import trust
 
     check_seed(seed)
     for name, value, least in (("chains", chains, 8), ("sweeps", sweeps, 8), ("ais_betas", ais_betas, 2)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    effort = evaluation.EFFORT._replace(chains=chains, burn_in=sweeps // 2, sweeps=sweeps, ais_betas=ais_betas)
+    effort = trust.EFFORT._replace(chains=chains, burn_in=sweeps // 2, sweeps=sweeps, ais_betas=ais_betas)
     result = evaluation.evaluate(directory, chosen=hardware, chips=chips, effort=effort, seed=seed)
     if pictures is not None:
         write_pictures(directory, pictures)

@@ -42,17 +42,14 @@ def sample(
     import jax
     import numpy as np
 
-    from ebm import checkpoint, run
-    from ebm import evaluate as evaluation
-    from ebm import hardware as machines
+    from ebm import checkpoint, models, run, trust
 
-    machines.check(hardware)
     found = run.model(directory)
     _, parts = run.open_data(directory)
     start_key, sweep_key = jax.random.split(jax.random.key(seed))
     chip_key, compare_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
     law = found.law
-    machine = law.machine(chip_key, found.params, hardware)
+    machine = models.machine(law, chip_key, found.params, hardware)
     chains = jax.jit(law.sweeps, static_argnums=3)(sweep_key, machine, law.start(start_key, machine, n), sweeps)
     rows = np.asarray(law.visible(found.params, chains), np.float32 if law.kind == "reals" else np.uint8)
     partial = out.with_name(out.name + ".partial")
@@ -60,8 +57,8 @@ def sample(
         np.save(file, rows)
     report: dict[str, Any] = {"n": n, "sweeps": sweeps, "seed": seed, "hardware": vars(hardware), "run": str(directory)}
     if n >= 8:
-        report |= evaluation.two_samples(compare_key, parts.train, rows.astype(np.float32), law.kind)
-    report |= evaluation.duplicates(parts.train, rows)
+        report |= trust.two_samples(compare_key, parts.train, rows.astype(np.float32), law.kind)
+    report |= trust.duplicates(parts.train, rows)
     checkpoint.write_json(out.with_name(out.name.removesuffix(".npy") + ".json"), report)
     os.replace(partial, out)
     print(f"{n} samples after {sweeps} sweeps each: {out}", file=sys.stderr)

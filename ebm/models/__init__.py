@@ -3,10 +3,10 @@
 from functools import cache
 
 from ebm.models import boltzmann, gaussian, neural, potts, rbm
-from ebm.models.base import Family, Law
+from ebm.models.base import Family, Law, OnArray, machine, on_array
 from ebm.models.settings import Settings
 
-__all__ = ["FAMILIES", "Family", "Law", "Settings", "family", "law"]
+__all__ = ["FAMILIES", "Family", "Law", "OnArray", "Settings", "family", "law", "machine", "on_array"]
 
 FAMILIES: dict[str, Family] = {
     each.name: each for each in (rbm.FAMILY, gaussian.FAMILY, potts.FAMILY, boltzmann.FAMILY, neural.MLP, neural.CONV)

@@ -6,13 +6,40 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Key
 
-from ebm import ais, rules
+from ebm import ais, hardware, rules
+from ebm.chip_law import OwnLaw
 from ebm.data import Kind, Rows
 from ebm.hardware import Hardware
 from ebm.models.settings import DEFAULTS, Settings
 
 OPTIONS = ("graph", "layers", "units", "sampler", "step_size")
 """Settings that describe some families only."""
+
+
+@runtime_checkable
+class OnArray(Protocol):
+    """A law whose couplings may be written into a simulated array; a chip then takes the parameters' place."""
+
+    def program(self, key: Key[Array, ""], params: Any, chosen: Hardware, /) -> Any:
+        """A chip with these parameters. Key is consumed."""
+        ...
+
+    def written(self, chip: Any, /) -> Any:
+        """The parameters that it really holds."""
+        ...
+
+    def is_still(self, key: Key[Array, ""], chip: Any, state: Any, /) -> bool:
+        """Whether it is the model of what it holds: reads at these states add nothing. Key is consumed by the reads."""
+        ...
+
+    def tempered(self, params: Any, beta: float, /) -> Any:
+        """Parameters of the law exp(-beta E); None where noise is no temperature, as of units that are not bits."""
+        ...
+
+    def own(self, key: Key[Array, ""], chip: Any, rows: Any, state: Any, n_sweeps: int, /) -> OwnLaw | None:
+        """The likelihood of rows under the chip's own law, from below, by further sweeps of stationary chains; None
+        where no bound is known. Key is consumed."""
+        ...
 
 
 @runtime_checkable
@@ -43,14 +70,6 @@ class Law(Protocol):
 
     def is_weight(self, params: Any, /) -> Any:
         """A tree of booleans like the parameters: which of them decay."""
-        ...
-
-    def machine(self, key: Key[Array, ""], params: Any, chosen: Hardware, /) -> Any:
-        """The parameters themselves where no array is named, else a chip programmed with them. Key is consumed."""
-        ...
-
-    def written(self, machine: Any, /) -> Any:
-        """The parameters that a machine really holds."""
         ...
 
     def start(self, key: Key[Array, ""], machine: Any, n: int, /) -> Any:
@@ -124,7 +143,7 @@ class Family:
     options: tuple[str, ...] = ()
     least_hidden: int = 1
     is_centrable: bool = False
-    has_array: bool = False  # whether it can be written into one
+    learns_on_array: bool = False
     check_own: Callable[[Settings], None] = lambda settings: None  # what this family alone refuses
 
     def check(self, settings: Settings) -> None:
@@ -147,7 +166,17 @@ class Family:
         return next(kind for kind in self.kinds if settings.units in (None, kind))
 
 
-def refuse_array(chosen: Hardware, name: str) -> None:
-    """Raise ValueError where an array is named for a model that none can hold."""
-    if chosen.array is not None:
-        raise ValueError(f"an array holds couplings of two-valued or layered units, got model {name!r}; leave it out")
+def on_array(law: Law) -> OnArray:
+    """The law itself, if it can be written into an array. Raises ValueError otherwise."""
+    if not isinstance(law, OnArray):
+        raise ValueError(f"an array holds couplings of layers or of a graph, not a network of {law.words()}; name none")
+    return law
+
+
+def machine(law: Law, key: Key[Array, ""], params: Any, chosen: Hardware) -> Any:
+    """What samples: the parameters themselves where no array is named, else a chip. Key is consumed.
+
+    Raises ValueError where an array is named that cannot be, or for a law that none can hold.
+    """
+    hardware.check(chosen)
+    return params if chosen.array is None else on_array(law).program(key, params, chosen)

@@ -15,10 +15,9 @@ from ebm.data import Kind, Rows
 from ebm.energies import boltzmann
 from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.energies.rbm import bias_of
-from ebm.hardware import Hardware
 from ebm.likelihood import MAX_ENUMERATED_UNITS
 from ebm.models import graphs
-from ebm.models.base import Family, refuse_array
+from ebm.models.base import Family
 from ebm.models.settings import Settings
 from ebm.samplers import chromatic
 
@@ -55,13 +54,6 @@ class OnGraph:
 
     def is_weight(self, params: Boltzmann) -> Boltzmann:
         return jax.tree.map(lambda leaf: False, params)._replace(couplings=True)
-
-    def machine(self, key: Key[Array, ""], params: Boltzmann, chosen: Hardware) -> Boltzmann:
-        refuse_array(chosen, "boltzmann")
-        return params
-
-    def written(self, machine: Boltzmann) -> Boltzmann:
-        return machine
 
     def start(self, key: Key[Array, ""], machine: Boltzmann, n: int) -> chromatic.Chains:
         return chromatic.init(key, self.layout, n)

@@ -19,5 +19,5 @@ FAMILY = Family(
     kinds=("reals",),
     rules=(*RULES, "score-matching", "nce"),
     law=lambda settings, n_visible: Layered("reals", settings.hidden, init, noise="normal"),
-    has_array=True,
+    learns_on_array=True,
 )

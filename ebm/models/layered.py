@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebm import ais, hardware, likelihood, rules
+from ebm import ais, chip_law, hardware, likelihood, rules
 from ebm.data import Kind, Rows
 from ebm.energies.rbm import Rbm
 from ebm.hardware import Hardware
@@ -61,12 +61,6 @@ class Layered:
         """Tables of weights, not biases; the biases of symbols are a table too."""
         return jax.tree.map(lambda leaf: False, params)._replace(weights=True)
 
-    def machine(self, key: Key[Array, ""], params: Any, chosen: Hardware) -> gibbs.Machine:
-        return hardware.machine(key, params, chosen)
-
-    def written(self, machine: gibbs.Machine) -> Any:
-        return hardware.written_params(machine)
-
     def start(self, key: Key[Array, ""], machine: gibbs.Machine, n: int) -> gibbs.Chains:
         return gibbs.init(key, machine, n)
 
@@ -110,6 +104,24 @@ class Layered:
             order = np.argmax(np.abs(weights), axis=1)
             weights = np.take_along_axis(weights, order[:, None], axis=1)[:, 0]
         return "Weights of hidden units", weights.T
+
+    def program(self, key: Key[Array, ""], params: Any, chosen: Hardware) -> Any:
+        return hardware.machine(key, params, chosen)
+
+    def written(self, chip: Any) -> Any:
+        return hardware.written_params(chip)
+
+    def is_still(self, key: Key[Array, ""], chip: Any, state: gibbs.Chains) -> bool:
+        return chip_law.is_still(key, chip, state)
+
+    def tempered(self, params: Any, beta: float) -> Any:
+        """Other visible units than bits are drawn digitally from what was read, at a temperature of 1."""
+        return params.tempered(beta) if self.kind == "bits" else None
+
+    def own(
+        self, key: Key[Array, ""], chip: Any, rows: Any, state: gibbs.Chains, n_sweeps: int
+    ) -> chip_law.OwnLaw | None:
+        return chip_law.log_likelihood(key, chip, rows, state, n_sweeps)
 
     def facts(self) -> dict[str, Any]:
         return {}

@@ -23,8 +23,7 @@ from ebm import ais, diagnostics, exact, rules
 from ebm.data import Kind, Rows, spread
 from ebm.energies import neural
 from ebm.energies.rbm import EXACT, bias_of
-from ebm.hardware import Hardware
-from ebm.models.base import Family, refuse_array
+from ebm.models.base import Family
 from ebm.models.settings import Settings
 from ebm.samplers import gwg, hmc, langevin, mala, metropolis
 
@@ -81,13 +80,6 @@ class Network:
 
     def is_weight(self, params: Params) -> Params:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)  # means and deviations are rows
-
-    def machine(self, key: Key[Array, ""], params: Params, chosen: Hardware) -> Params:
-        refuse_array(chosen, self.size)
-        return params
-
-    def written(self, machine: Params) -> Params:
-        return machine
 
     def start(self, key: Key[Array, ""], machine: Params, n: int) -> Array:
         shape = (n, len(machine.mean))

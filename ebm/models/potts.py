@@ -21,5 +21,5 @@ FAMILY = Family(
     rules=RULES,
     law=lambda settings, n_visible: Layered("symbols", settings.hidden, init),
     is_centrable=True,
-    has_array=True,
+    learns_on_array=True,
 )

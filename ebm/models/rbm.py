@@ -23,5 +23,5 @@ FAMILY = Family(
     rules=(*RULES, "pseudo-likelihood", "nce"),
     law=lambda settings, n_visible: Layered("bits", settings.hidden, init),
     is_centrable=True,
-    has_array=True,
+    learns_on_array=True,
 )
