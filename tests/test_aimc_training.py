@@ -13,7 +13,7 @@ from flax import nnx
 import aimc
 from aimc import checkpoint, data, models, training
 from aimc.nn import Modifier
-from aimc.training import loop
+from aimc.training.order import order
 from aimc.training.recipe import Ranges, Recipe
 from aimc.training.run import load, read_history, train_in
 
@@ -83,7 +83,7 @@ def test_training_is_flax_and_optax_on_batches_in_this_order_batch_statistics_in
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), adamw)
     seen = States()
     trained = training.fit(KEY, own, SMALL, recipe, after_chunk=seen, chunk=4)
-    rows = np.asarray(loop.order(loop._order_key(KEY), 0, 6, 70, 16))
+    rows = np.asarray(order(KEY, 0, 6, 70, 16))
     graph, params, rest = nnx.split(own, nnx.Param, ...)
     moments = optimizer.init(params)
 
@@ -113,13 +113,13 @@ def test_training_is_flax_and_optax_on_batches_in_this_order_batch_statistics_in
 
 
 def test_an_epoch_shows_every_row_once_and_a_batch_depends_on_key_and_step_alone():
-    rows = np.asarray(loop.order(KEY, 0, 12, 70, 16))  # 4 batches an epoch, 6 rows left out
+    rows = np.asarray(order(KEY, 0, 12, 70, 16))  # 4 batches an epoch, 6 rows left out
     for epoch in range(3):
         assert len(set(rows[4 * epoch : 4 * epoch + 4].ravel())) == 64
     assert len({tuple(sorted(set(range(70)) - set(rows[4 * e : 4 * e + 4].ravel()))) for e in range(3)}) == 3
     for first, n_steps in ((0, 1), (3, 2), (3, 9), (7, 5), (11, 1)):
-        np.testing.assert_array_equal(loop.order(KEY, first, n_steps, 70, 16), rows[first : first + n_steps])
-    assert (np.asarray(loop.order(jax.random.key(4), 0, 12, 70, 16)) != rows).any()
+        np.testing.assert_array_equal(order(KEY, first, n_steps, 70, 16), rows[first : first + n_steps])
+    assert (np.asarray(order(jax.random.key(4), 0, 12, 70, 16)) != rows).any()
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +233,9 @@ def test_a_score_counts_every_row_once_the_last_incomplete_batch_too():
 
 def test_divergence_names_the_step_and_keeps_the_last_good_state(tmp_path):
     spoiled = SMALL._replace(train=data.Split(SMALL.train.x.copy(), SMALL.train.y))
-    bad_row = int(loop.order(loop._order_key(KEY), 0, 12, 70, 16)[5, 0])
+    bad_row = int(order(KEY, 0, 12, 70, 16)[5, 0])
     spoiled.train.x[bad_row] = np.inf
-    first = min(k for k in range(12) if bad_row in np.asarray(loop.order(loop._order_key(KEY), k, 1, 70, 16)))
+    first = min(k for k in range(12) if bad_row in np.asarray(order(KEY, k, 1, 70, 16)))
     with pytest.raises(training.Diverged, match=f"diverged at step {first + 1}: the loss is not finite; the last") as e:
         train_in(tmp_path / "run", KEY, mlp(), spoiled, RECIPE, chunk=2)
     assert int(e.value.state.step) == first - first % 2

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cost_bridge.cli import check_seed
 
 if TYPE_CHECKING:
-    from aimc.training import Info, Score, TrainState
+    from aimc.evaluation import Score
+    from aimc.training import Info, TrainState
     from aimc.training.settings import Settings, Trained
 
 

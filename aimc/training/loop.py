@@ -1,7 +1,6 @@
 """Training as a pure loop: the state before a step and a batch give the state after it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,52 +13,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aimc.data.base import Data, Split
+from aimc.evaluation.score import Score
+from aimc.evaluation.score import score as score_of
 from aimc.nn.base import AnalogLayer
-from aimc.nn.convert import deploy, modify, set_modifier_scale, undeploy
-from aimc.nn.ranges import calibrate, clip_kernel
+from aimc.nn.convert import deploy, set_modifier_scale, undeploy
+from aimc.nn.ranges import clip_kernel
+from aimc.training.order import order
 from aimc.training.recipe import Recipe
+from aimc.training.state import Best, TrainState, has_arrays, start, trained
 
 CHUNK = 50  # steps between two looks from the host
 AXIS = "batch"  # name of the one mesh axis
-
-
-class Best(NamedTuple):
-    """The state of least validation loss so far."""
-
-    params: nnx.State
-    rest: nnx.State
-    loss: Float[Array, ""]
-    step: Int[Array, ""]
-
-
-class TrainState(NamedTuple):
-    """Everything the next step depends on. Save its arrays, put them back, and training goes on to the same bits."""
-
-    graph: nnx.GraphDef
-    """What the model is without its arrays; static."""
-    params: nnx.State
-    rest: nnx.State
-    """Of the model, what no optimiser changes: batch statistics, noise streams, arrays, carried circuits."""
-    optimizer: optax.OptState
-    key: Key[Array, ""]
-    """Never changes: the order of the data and the writes of a step follow from it and the number of the step."""
-    step: Int[Array, ""]
-    best: Best | None
-    """None where the recipe does not validate."""
 
 
 class Info(NamedTuple):
     """What a chunk of training measured."""
 
     loss: Float[np.ndarray, " n_steps"]
-    validation: "Score | None"
-
-
-class Score(NamedTuple):
-    """Mean cross-entropy in nats and share of labels whose logit is the largest."""
-
-    loss: Float[Array, ""]
-    accuracy: Float[Array, ""]
+    validation: Score | None
 
 
 class Diverged(FloatingPointError):
@@ -72,30 +43,6 @@ class Diverged(FloatingPointError):
         )
         self.step = step
         self.state = state
-
-
-def cross_entropy(logits: Float[Array, "*rows n_classes"], y: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
-    """-log softmax(logits)[y], in nats."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y)
-
-
-def init(key: Key[Array, ""], model: nnx.Module, recipe: Recipe) -> TrainState:
-    """The state before the first step; the model itself is not touched by training.
-
-    Raises ValueError for a modifier of a model without arrays.
-    """
-    model = nnx.clone(model)
-    if has_arrays(model):
-        undeploy(model)
-        modify(model, recipe.modifier)
-    elif recipe.modifier is not None:
-        raise ValueError("modifier acts on the weights of arrays, of which the model has none; convert it first")
-    model.train()
-    graph, params, rest = nnx.split(model, nnx.Param, ...)
-    rest = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), rest)  # as it comes back from a file: no weak types
-    step = jnp.int32(0)
-    best = Best(params, rest, jnp.float32(jnp.inf), step) if recipe.validate_every else None
-    return TrainState(graph, params, rest, recipe.transformation().init(params), key, step, best)
 
 
 def step(
@@ -113,7 +60,8 @@ def step(
                 set_modifier_scale(model, recipe.modifier.scale * jnp.minimum(1.0, state.step / recipe.ramp))
             if recipe.deploy_per_step:
                 deploy(_key(state, "write"), model, modified=True)
-        value = cross_entropy(model(x), y).mean()  # type: ignore[operator]
+        logits = model(x)  # type: ignore[operator]
+        value = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
         if recipe.deploy_per_step and has_arrays(model):
             undeploy(model)
         return value, nnx.split(model, nnx.Param, ...)[2]
@@ -167,53 +115,11 @@ def fit(
     return trained(state)
 
 
-def start(key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> TrainState:
-    """`init` after the ranges of the model's inputs have been found on its first batches, if the recipe asks for it."""
-    if recipe.ranges is not None:
-        if not has_arrays(model):
-            raise ValueError("ranges are those of arrays, of which the model has none; convert it first")
-        model = nnx.clone(model)
-        model.eval()
-        rows = order(_order_key(key), 0, recipe.ranges.batches, len(data.train.y), recipe.batch)
-        how = asdict(recipe.ranges)
-        how.pop("batches")
-        calibrate(model, [jnp.asarray(data.train.x[own]) for own in np.asarray(rows)], **how)
-    return init(key, model, recipe)
-
-
-def trained(state: TrainState) -> nnx.Module:
-    """The model of a state, set to evaluation, without modifiers and not deployed: the best one if there is one."""
-    own = state if state.best is None or not jnp.isfinite(state.best.loss) else state.best
-    model = nnx.merge(state.graph, own.params, own.rest, copy=True)
-    if has_arrays(model):
-        modify(model, None)
-    model.eval()
-    return model
-
-
 def score(key: Key[Array, ""], model: nnx.Module, part: Split, *, batch: int = 256) -> Score:
-    """Loss and accuracy of a model, read in batches; a model on arrays that is not deployed is written once, from
-    key."""
+    """Accuracy and loss of a model on a part of the data, `batch` rows a call; one on arrays that is not deployed is
+    written once. Random: writes and reads, from key."""
     graph, state = nnx.split(model)
-    return _score(key, state, jnp.asarray(part.x), jnp.asarray(part.y), graph=graph, batch=min(batch, len(part.y)))
-
-
-def order(key: Key[Array, ""], first: Int[Array, ""] | int, n_steps: int, n_rows: int, batch: int) -> Int[Array, "n b"]:
-    """The rows of `n_steps` batches from step `first` on: a function of key and the number of the step alone."""
-    per_epoch = n_rows // batch
-    n_epochs = (n_steps + per_epoch - 2) // per_epoch + 1  # that n_steps can touch
-    epoch = first // per_epoch
-
-    def one(epoch: Array) -> Array:
-        return jax.random.permutation(jax.random.fold_in(key, epoch), n_rows)[: per_epoch * batch]
-
-    batches = jax.vmap(one)(epoch + jnp.arange(n_epochs)).reshape(n_epochs * per_epoch, batch)
-    return jax.lax.dynamic_slice_in_dim(batches, first - epoch * per_epoch, n_steps)
-
-
-def has_arrays(model: nnx.Module) -> bool:
-    """Whether any layer of the model is on an array."""
-    return any(isinstance(module, AnalogLayer) for _, module in nnx.iter_modules(model))
+    return _score(key, state, jnp.asarray(part.x), jnp.asarray(part.y), graph=graph, batch=batch)
 
 
 def check_sizes(data: Data, recipe: Recipe, *, chunk: int = CHUNK, n_devices: int = 1) -> None:
@@ -247,7 +153,7 @@ def _advance(
     mesh: Mesh | None,
 ) -> tuple[TrainState, Float[Array, " chunk"], Bool[Array, ""]]:
     """Up to `chunk` steps in one program, their number being data: the state, the losses, whether all is finite."""
-    rows = order(_order_key(state.key), state.step, chunk, x.shape[0], recipe.batch)
+    rows = order(state.key, state.step, chunk, x.shape[0], recipe.batch)
 
     def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         state, losses = carry
@@ -275,24 +181,11 @@ def _looked_at(state: TrainState, part: Split, recipe: Recipe) -> tuple[TrainSta
 
 @partial(jax.jit, static_argnames=("graph", "batch"))
 def _score(key: Key[Array, ""], state: nnx.State, x: Array, y: Array, *, graph: nnx.GraphDef, batch: int) -> Score:
+    write_key, read_key = jax.random.split(key)
     model = nnx.merge(graph, state, copy=True)
-    if has_arrays(model) and any(m.chip is None for _, m in nnx.iter_modules(model) if isinstance(m, AnalogLayer)):
-        deploy(key, model)
-    graph, state = nnx.split(model)
-    n_batches = -(-x.shape[0] // batch)
-    places = jnp.arange(n_batches * batch).reshape(n_batches, batch)
-
-    def body(state: nnx.State, rows: Array) -> tuple[nnx.State, tuple[Array, Array]]:
-        model = nnx.merge(graph, state, copy=True)
-        own = rows % x.shape[0]  # the last batch is filled up with first rows, which do not count
-        logits = model(x[own])  # type: ignore[operator]
-        counts = (rows < x.shape[0]).reshape(-1, *[1] * (y.ndim - 1))
-        loss = jnp.sum(cross_entropy(logits, y[own]) * counts)
-        n_right = jnp.sum((jnp.argmax(logits, axis=-1) == y[own]) * counts)
-        return nnx.split(model)[1], (loss, n_right)
-
-    _, (losses, n_right) = jax.lax.scan(body, state, places)
-    return Score(jnp.sum(losses) / y.size, jnp.sum(n_right) / y.size)
+    if any(module.chip is None for _, module in nnx.iter_modules(model) if isinstance(module, AnalogLayer)):
+        deploy(write_key, model)
+    return score_of(read_key, model, x, y, batch)
 
 
 def _clipped(params: Any, recipe: Recipe) -> Any:
@@ -303,10 +196,6 @@ def _clipped(params: Any, recipe: Recipe) -> Any:
         return parameter.replace(clip_kernel(parameter[...], deviations)) if path[-1] == "kernel" else parameter
 
     return nnx.map_state(cut, params)
-
-
-def _order_key(key: Key[Array, ""]) -> Key[Array, ""]:
-    return jax.random.fold_in(key, 0)
 
 
 def _key(state: TrainState, use: str) -> Key[Array, ""]:

@@ -17,6 +17,8 @@ from aimc import checkpoint
 from aimc.data.base import Data
 from aimc.training import loop
 from aimc.training.recipe import Recipe
+from aimc.training.state import TrainState
+from aimc.training.state import start as fresh_state
 
 HISTORY_FILE = "history.json"
 PACKAGES = ("barrierless", "jax", "flax", "optax", "numpy", "scikit-learn")
@@ -32,7 +34,7 @@ def train_in(
     about: Mapping[str, Any] | None = None,
     checkpoint_every: int = 500,
     chunk: int = loop.CHUNK,
-    after_chunk: Callable[[loop.TrainState, loop.Info], None] | None = None,
+    after_chunk: Callable[[TrainState, loop.Info], None] | None = None,
 ) -> nnx.Module:
     """`fit` under `directory`, going on from its newest state if the same run was started there before.
 
@@ -43,7 +45,7 @@ def train_in(
     if checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
     loop.check_sizes(data, recipe, chunk=chunk)
-    fresh = loop.start(key, model, data, recipe)
+    fresh = fresh_state(key, model, data, recipe)
     is_resumed = checkpoint.create(directory, _record(key, fresh, data, recipe, about or {}))
     done = checkpoint.latest_step(directory) if is_resumed else None
     if done == recipe.steps:
@@ -51,7 +53,7 @@ def train_in(
     newest = fresh if done is None else _restored(directory, fresh)
     history = [row for row in read_history(directory) if row["step"] <= int(newest.step)]
 
-    def keep(state: loop.TrainState, info: loop.Info) -> None:
+    def keep(state: TrainState, info: loop.Info) -> None:
         nonlocal newest
         newest = state
         step, seen = int(state.step), info.validation
@@ -72,12 +74,12 @@ def train_in(
         raise
 
 
-def load(directory: Path, key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> loop.TrainState:
+def load(directory: Path, key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> TrainState:
     """The newest state of a run that was started with these arguments; `trained` makes a model of it.
 
     Raises ValueError when there is none or it does not fit them.
     """
-    return _restored(directory, loop.start(key, model, data, recipe))
+    return _restored(directory, fresh_state(key, model, data, recipe))
 
 
 def read_history(directory: Path) -> list[dict[str, Any]]:
@@ -86,25 +88,25 @@ def read_history(directory: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def _save(directory: Path, state: loop.TrainState, history: list[dict[str, Any]]) -> None:
+def _save(directory: Path, state: TrainState, history: list[dict[str, Any]]) -> None:
     checkpoint.write_json(directory / HISTORY_FILE, history)
     checkpoint.save(directory, int(state.step), _arrays(state))
 
 
-def _restored(directory: Path, fresh: loop.TrainState) -> loop.TrainState:
+def _restored(directory: Path, fresh: TrainState) -> TrainState:
     template = _arrays(fresh)
     found = checkpoint.load(directory, template)
     return jax.tree.unflatten(jax.tree.structure(fresh), [found[name] for name in template])
 
 
-def _arrays(state: loop.TrainState) -> dict[str, Array]:
+def _arrays(state: TrainState) -> dict[str, Array]:
     """Every array of a state by its path, in the order of the state's leaves: files that any program can read."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def _record(
-    key: Key[Array, ""], state: loop.TrainState, data: Data, recipe: Recipe, about: Mapping[str, Any]
+    key: Key[Array, ""], state: TrainState, data: Data, recipe: Recipe, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     shapes = {
         jax.tree_util.keystr(path, simple=True, separator="."): "x".join(map(str, np.shape(leaf)))

@@ -13,6 +13,7 @@ from aimc import checkpoint, data, models, presets
 from aimc.nn.convert import convert
 from aimc.training import loop, run
 from aimc.training.recipe import RECIPES, Recipe, from_json
+from aimc.training.state import TrainState, trained
 
 NO_ARRAY = "none"
 
@@ -69,7 +70,7 @@ def train(
     settings: Settings,
     *,
     checkpoint_every: int = 500,
-    after_chunk: Callable[[loop.TrainState, loop.Info], None] | None = None,
+    after_chunk: Callable[[TrainState, loop.Info], None] | None = None,
 ) -> Trained:
     """Train under `directory`; `run.train_in` says how it is kept there, and what is raised."""
     found, model, key = start(settings)
@@ -106,4 +107,4 @@ def open_run(directory: Path) -> Trained:
     if found.source["sha256"] != sha256:
         raise ValueError(f"{settings.data} is not what {directory} was trained on; restore the data")
     state = run.load(directory, key, model, found, settings.recipe)
-    return Trained(settings, found, loop.trained(state), int(state.step))
+    return Trained(settings, found, trained(state), int(state.step))
