@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from aimc.matmul import mvm
-from ebm.analog import Chip, written
+from ebm import hardware
+from ebm.analog import Chip
 from ebm.energies.gaussian import GaussianRbm
 from ebm.energies.potts import PottsRbm
 from ebm.energies.rbm import EXACT
@@ -88,30 +88,24 @@ def is_still(key: Key[Array, ""], chip: Chip, chains: gibbs.Chains) -> bool:
     if float(jnp.asarray(neuron.gain)) != 1.0:
         return False
     forward_key, backward_key = jax.random.split(key)
-    weights, _ = written(chip)
-    driven = chains.visible
-    if isinstance(chip.model, GaussianRbm):
-        driven = driven * jnp.exp(-2 * chip.model.log_sigma)
-    for read_key, state, array, w in (
-        (forward_key, driven, chip.forward, weights),
-        (backward_key, chains.hidden, chip.backward, weights.T),
+    machine = hardware.written_params(chip)
+    for found, meant in (
+        (chip.hidden_sum(forward_key, chains.visible), machine.hidden_logits(chains.visible)),
+        (chip.visible_sum(backward_key, chains.hidden), machine.visible_field(chains.hidden)),
     ):
-        meant = jnp.matmul(state, w, precision=EXACT)
-        found = mvm(read_key, state, array)
         if not float(jnp.abs(found - meant).max()) <= STILL * max(1.0, float(jnp.abs(meant).max())):
             return False
     return True
 
 
-def _read_terms(read: Array, chip: Chip, rows: Array) -> Array:
-    """log p(v | read) of every row and read, (n_rows, n_reads)."""
+def _read_terms(field: Array, chip: Chip, rows: Array) -> Array:
+    """log p(v | read) of every row and read, (n_rows, n_reads); `field` is what was read, with the bias."""
     model, neuron = chip.model, chip.neuron
     if isinstance(model, GaussianRbm):
         scale = jnp.exp(-model.log_sigma)
-        at, mean = (rows - model.visible_bias) * scale, read * scale
+        at, mean = (rows - model.visible_bias) * scale, (field - model.visible_bias) * scale
         squared = (at**2).sum(-1)[:, None] + (mean**2).sum(-1) - 2 * jnp.matmul(at, mean.T, precision=EXACT)
         return -0.5 * squared - jnp.sum(model.log_sigma) - 0.5 * len(scale) * jnp.log(2 * jnp.pi)
-    field = read + model.visible_bias.reshape(-1)
     if isinstance(model, PottsRbm):
         sites = jax.nn.log_softmax(field.reshape(len(field), *model.visible_bias.shape), axis=-1)
         return jnp.matmul(rows, sites.reshape(field.shape).T, precision=EXACT)
@@ -139,7 +133,7 @@ def _log_sums(
         state, total = carry
         move_key, read_key = jax.random.split(step_key)
         state = gibbs.step(move_key, chip, state)
-        terms = _read_terms(mvm(read_key, state.hidden, chip.backward), chip, rows)
+        terms = _read_terms(chip.visible_sum(read_key, state.hidden), chip, rows)
         now = jax.nn.logsumexp(terms.reshape(len(rows), GROUPS, -1), axis=-1)
         return (state, jnp.logaddexp(total, now)), None
 

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Key
 from aimc.devices.base import Level
 from aimc.presets import preset
 from aimc.spec import CrossbarSpec, crossbar, with_levels
-from ebm import analog
-from ebm.energies.rbm import Rbm
+from ebm import analog, coloring
+from ebm.analog.arrays import check_choice
+from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.samplers.gibbs import Machine
 
 NEURONS = ("adc", "comparator")
@@ -36,6 +37,8 @@ class Hardware:
     """Largest sum that the converters of a plain array take, in fully-on cells."""
     random_bits: int | None = None
     """Bits of a random number that the sigmoid is compared with. Default: those of a float32."""
+    biases: str = "digital"
+    """`digital`: biases are exact; `cells`: they are cells of a line that is always driven, with their errors."""
 
 
 def check(hardware: Hardware) -> None:
@@ -43,11 +46,13 @@ def check(hardware: Hardware) -> None:
     named = ("read_noise", "write_noise", "weight_bits", "adc_bits", "random_bits")
     if hardware.array is None:
         given = [name for name in named if getattr(hardware, name) is not None]
-        if given or hardware.neuron != "adc":
-            raise ValueError(
-                f"{given[0] if given else 'neuron'} describes an array, and none is named; add --array plain"
-            )
+        given += [
+            name for name, default in (("neuron", "adc"), ("biases", "digital")) if getattr(hardware, name) != default
+        ]
+        if given:
+            raise ValueError(f"{given[0]} describes an array, and none is named; add --array plain")
         return
+    check_choice(hardware.biases, "biases", analog.BIASES)
     spec(hardware)
     if hardware.weight_bits is not None and not 2 <= hardware.weight_bits <= 16:
         raise ValueError(f"weight_bits must be from 2 to 16, sign included, got {hardware.weight_bits}")
@@ -86,36 +91,54 @@ def machine(key: Key[Array, ""], params: Any, hardware: Hardware) -> Machine:
     """The parameters themselves without an array, else a chip programmed with them; key is consumed."""
     if hardware.array is None:
         return params
-    return analog.program(key, rounded(params, hardware.weight_bits), spec(hardware), neuron(hardware))
+    asked = rounded(params, hardware.weight_bits, with_biases=hardware.biases == "cells")
+    return analog.program(key, asked, spec(hardware), neuron(hardware), biases=hardware.biases)
+
+
+def graph_machine(
+    key: Key[Array, ""], structure: Graph, params: Boltzmann, hardware: Hardware
+) -> Boltzmann | analog.GraphChip:
+    """The same of a Boltzmann machine on a graph, one cell a coupling (two, where a comparator meets three colours or
+    more, whose sums must come from one array)."""
+    if hardware.array is None:
+        return params
+    asked = rounded(params, hardware.weight_bits, with_biases=hardware.biases == "cells")
+    classes = coloring.color(structure)
+    arrays = "two" if hardware.neuron == "comparator" and len(classes) > 2 else "one"
+    return analog.program_graph(
+        key, structure, asked, spec(hardware), neuron(hardware), arrays=arrays, biases=hardware.biases, classes=classes
+    )
 
 
 def written_params(chip: Machine) -> Any:
-    """The ideal machine whose weights are those that a chip really holds, its biases less the errors of its thresholds;
-    of an ideal machine, itself.
+    """The ideal machine whose weights and biases are those that a chip really holds, errors of thresholds included; of
+    an ideal machine, itself.
 
     Of two arrays the side that is driven by the visible units.
     """
     if not isinstance(chip, analog.Chip):
         return chip
     weights, _ = analog.written(chip)
-    model = chip.model._replace(weights=weights.reshape(chip.model.weights.shape))
-    if chip.offsets is None:
-        return model
-    hidden, visible = chip.offsets
-    model = model._replace(hidden_bias=model.hidden_bias - hidden)
-    if isinstance(model, Rbm):  # other visible units have no threshold
-        model = model._replace(visible_bias=model.visible_bias - visible)
-    return model
+    hidden, visible = analog.written_biases(chip)
+    model = chip.model
+    return model._replace(
+        weights=weights.reshape(model.weights.shape),
+        hidden_bias=hidden,
+        visible_bias=visible.reshape(model.visible_bias.shape),
+    )
 
 
-def rounded(params: Any, bits: Level | None) -> Any:
-    """Weights rounded to 2^bits - 1 evenly spaced values up to the largest; `bits` may be traced."""
+def rounded(params: Any, bits: Level | None, *, with_biases: bool = False) -> Any:
+    """Weights or couplings rounded to 2^bits - 1 evenly spaced values up to the largest, biases with them if asked;
+    `bits` may be traced."""
     if bits is None:
         return params
     half = jnp.exp2(jnp.asarray(bits, jnp.float32) - 1.0) - 1.0
-    largest = jnp.max(jnp.abs(params.weights))
+    chosen = ("weights", "couplings", *(("visible_bias", "hidden_bias", "bias") if with_biases else ()))
+    values = {name: getattr(params, name) for name in chosen if hasattr(params, name)}
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(value)) for value in values.values()]))
     step = jnp.where(largest > 0, largest, 1.0) / half
-    return params._replace(weights=jnp.round(params.weights / step) * step)
+    return params._replace(**{name: jnp.round(value / step) * step for name, value in values.items()})
 
 
 def noisy(read_noise: Level, write_noise: Level, adc_levels: Float[Array, ""] | None, adc_range: float) -> CrossbarSpec:

@@ -131,7 +131,7 @@ def test_hidden_nodes_are_drawn_from_their_law():
 
 @pytest.mark.parametrize("drawn", [True, False], ids=["hidden drawn", "hidden annealed"])
 def test_the_sandwich_of_a_graph_closes_around_the_exact_likelihood(drawn, monkeypatch):
-    """16 nodes of degree 4, 6 of them hidden, at beta = 0.8: bounds within 0.05 nat of the enumerated mean of 200 rows."""
+    """16 nodes of degree 4, 6 of them hidden, at beta = 0.8: bounds within 0.05 nat of the enumerated mean."""
     if not drawn:
         monkeypatch.setattr(graph_path, "MAX_DRAWN_UNITS", 0)
     graph, params = machine(nx.random_regular_graph(4, 16, seed=3), range(10, 16), seed=4, scale=0.5)

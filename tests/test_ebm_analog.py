@@ -8,12 +8,12 @@ matrix of a whole sweep until its rows agree. It shares no code with the sampler
 import itertools
 from dataclasses import replace
 from functools import partial
-from math import erf
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chip_oracle import phi, sigmoid, smeared, z_of
 from scipy.optimize import brentq
 
 import aimc
@@ -30,19 +30,7 @@ from ebm.sensitivity import sensitivity
 
 N, N_MODELS, N_CHAINS, N_SWEEPS = 6, 50, 2048, 12
 BITS = np.array(list(itertools.product((0, 1), repeat=N)), float)
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
 WIDE = 2.0**21 + 1.0  # codes of a converter whose step is exact in float32 and far below anything tested
-phi = np.vectorize(lambda z: 0.5 * (1.0 + erf(z / np.sqrt(2.0))))
-
-
-def sigmoid(x):
-    return 1.0 / (1.0 + np.exp(-x))
-
-
-def smeared(x, sigma):
-    """E sigmoid(x + sigma n)."""
-    return sum(weight * sigmoid(x + sigma * node) for node, weight in zip(NODES, WEIGHTS, strict=True))
 
 
 # ---------------------------------------------------------------- the oracle
@@ -83,16 +71,6 @@ def divergence(p, q):
     return (p * np.log(p / q)).sum((1, 2))
 
 
-def z_of(counts, law):
-    """z of the squared distance between histograms and laws, summed over models. With S_k the sum of p^k, the mean of a
-    multinomial's is (1 - S2)/n and its variance is [4 n (S3 - S2²) + 2 n (n - 1)(S2 - 2 S3 + S2²)]/n⁴, both exactly."""
-    p, n = law.reshape(len(law), -1), counts[0].sum()
-    found = ((counts / n - p) ** 2).sum(1)
-    s2, s3 = (p**2).sum(1), (p**3).sum(1)
-    variance = (4 * n * (s3 - s2**2) + 2 * n * (n - 1) * (s2 - 2 * s3 + s2**2)) / n**4
-    return float((found - (1 - s2) / n).sum() / np.sqrt(variance.sum()))
-
-
 # ---------------------------------------------------------------- the sampler
 
 ADC = aimc.crossbar(
@@ -106,7 +84,7 @@ NOTHING = dict.fromkeys(("write", "cell", "read", "stuck", "offset"), 0.0)
 NOTHING |= {"adc_levels": WIDE, "range": 32.0, "random_bits": 23.0, "weight_bits": 20.0}
 
 
-def chip_of(key, params, levels, kind, arrays):
+def chip_of(key, params, levels, kind, arrays, biases):
     """A chip with levels in units of the field; a range of 32 is beyond every sum."""
     largest = jnp.max(jnp.abs(params.weights))
     spec = with_field(ANALOG if kind == "comparator" else ADC, "readout.full_scale", levels["range"] / largest)
@@ -119,14 +97,14 @@ def chip_of(key, params, levels, kind, arrays):
         neuron = analog.Neuron(random_bits=levels["random_bits"], offset_std=levels["offset"])
     else:
         neuron = analog.Neuron(kind=kind, offset_std=levels["offset"])
-    return analog.program(key, rounded(params, levels["weight_bits"]), spec, neuron, arrays=arrays)
+    return analog.program(key, rounded(params, levels["weight_bits"]), spec, neuron, arrays=arrays, biases=biases)
 
 
-@partial(jax.jit, static_argnames=("kind", "arrays"))
-def _sampled(key, params, start, levels, kind, arrays):
+@partial(jax.jit, static_argnames=("kind", "arrays", "biases"))
+def _sampled(key, params, start, levels, kind, arrays, biases):
     def one(key, params, start):
         chip_key, sweep_key = jax.random.split(key)
-        chip = chip_of(chip_key, params, levels, kind, arrays)
+        chip = chip_of(chip_key, params, levels, kind, arrays, biases)
         return (
             analog.written(chip),
             written_params(chip)[1:],
@@ -136,18 +114,18 @@ def _sampled(key, params, start, levels, kind, arrays):
     return jax.vmap(one)(jax.random.split(key, N_MODELS), params, start)
 
 
-def sampled(models, law_of, *, kind="adc", arrays="one", seed=0, **levels):
+def sampled(models, law_of, *, kind="adc", arrays="one", biases="digital", seed=0, **levels):
     """z of chains that are started from the law and moved by the chip, the law, and the weights it is of.
 
     `law_of(written, biases)` is the stationary law of the chips that key makes, found with a dry run of the same key.
     """
     params = Rbm(*(jnp.asarray(part, jnp.float32) for part in models))
     levels = {name: jnp.float32(value) for name, value in (NOTHING | levels).items()}
-    run = partial(_sampled, jax.random.key(seed, impl=HASH), params, levels=levels, kind=kind, arrays=arrays)
+    static = {"kind": kind, "arrays": arrays, "biases": biases}
+    run = partial(_sampled, jax.random.key(seed, impl=HASH), params, levels=levels, **static)
     start = jnp.zeros((N_MODELS, N_CHAINS, N))
-    written, biases, _ = run(start=start)
-    written, biases = ([np.asarray(part, float) for part in parts] for parts in (written, biases))
-    law = law_of(written, biases)
+    *found, _ = run(start=start)
+    law = law_of(*([np.asarray(part, float) for part in parts] for parts in found))
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.choice(64, size=N_CHAINS, p=one / one.sum()) for one in law.sum(2)])
     chains = run(start=jnp.asarray(BITS[rows], jnp.float32))[2]
@@ -211,6 +189,12 @@ for bits, sheet in {3: 0.070, 4: 0.037, 6: 0.010, 8: 0.003}.items():
 for bits, sheet in {4: 0.016, 8: 0.001}.items():
     law_of = lambda m, w, o, bits=bits: stationary(m, partial(few_bits, bits))  # noqa: E731
     CONDITIONS[f"random numbers of {bits} bits"] = ({"random_bits": bits}, law_of, sheet)
+for arrays, back in (("one", 0), ("two", 1)):
+    CONDITIONS[f"biases in cells, {arrays}"] = (
+        {"write": 0.1, "arrays": arrays, "biases": "cells"},
+        lambda m, w, o, back=back: stationary((w[0], *o), backward=w[back]),
+        None,
+    )
 SEEN_FROM = 0.01  # total variation above which 102,400 chains must refuse the ideal law
 
 
@@ -434,10 +418,11 @@ CONVERTERS = {
 
 
 @pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("biases", ["digital", "cells"])
 @pytest.mark.parametrize("arrays", ["one", "two"])
-def test_a_chip_of_ideal_cells_draws_what_the_ideal_machine_draws_bit_for_bit(converter, arrays):
+def test_a_chip_of_ideal_cells_draws_what_the_ideal_machine_draws_bit_for_bit(converter, arrays, biases):
     """100,000 units of 50 sweeps, threefry keys."""
-    chip = analog.program(jax.random.key(2), RBM, CONVERTERS[converter], arrays=arrays)
+    chip = analog.program(jax.random.key(2), RBM, CONVERTERS[converter], arrays=arrays, biases=biases)
     assert isinstance(chip, gibbs.Machine)
     start = gibbs.init(jax.random.key(3), RBM, 64)
     for found, ideal in zip(fifty_sweeps(chip, start), fifty_sweeps(RBM, start), strict=True):
@@ -562,6 +547,7 @@ def test_what_cannot_be_read_from_both_sides_takes_two_arrays(what):
             "so rows must hold all 12 inputs, got 8",
         ),
         (lambda: analog.program(jax.random.key(0), RBM, ADC, arrays="three"), "arrays must be one of one, two"),
+        (lambda: analog.program(jax.random.key(0), RBM, ADC, biases="none"), "biases must be one of digital, cells"),
         (lambda: analog.program(jax.random.key(0), jnp.ones(3), ADC), "params must be of a layered model"),
         (
             lambda: analog.program(jax.random.key(0), RBM, ADC, analog.Neuron(kind="comparator")),

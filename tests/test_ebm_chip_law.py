@@ -32,7 +32,7 @@ def test_probabilities_given_a_read_are_the_frequencies_of_the_chips_own_draws(n
     chip = analog.program(jax.random.key(0), params, QUIET, neuron)
     states = np.asarray(visible_states(params), np.float32)
     hidden, n = jnp.ones((1, 2)), 50_000
-    read = aimc.mvm(jax.random.key(1), hidden, chip.backward)
+    read = chip.visible_sum(jax.random.key(1), hidden)
     p = np.exp(np.asarray(chip_law._read_terms(read, chip, jnp.asarray(states)), np.float64))[:, 0]
     assert p.sum() == pytest.approx(1, abs=1e-5)
     drawn = np.asarray(chip.draw_visible(jax.random.key(2), jnp.broadcast_to(hidden, (n, 2))))

@@ -8,10 +8,15 @@ Each node takes one uniform number a sweep, a function of key, colour, chain and
 layouts with the same classes give the same spins, up to fields that round differently, and so does any spread of the
 chains over devices. Keys of `aimc.noise.HASH` are the fastest.
 
+A simulated chip, `ebm.analog.GraphChip`, takes the place of the parameters: its colours are drawn with the errors of
+its arrays, and with its own layout.
+
 Parameters that are not finite have no law: all spins come back as nan, so that nothing takes them for samples.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +26,19 @@ from aimc.noise import random_bits, uniform
 from ebm.energies.boltzmann import Boltzmann
 from ebm.layouts import Layout
 
-# Above this many colours a loop over them is compiled instead of one program a colour.
+# Above this many colours a loop over them is compiled instead of one program a colour; not of chips, whose colours have
+# arrays of different sizes.
 UNROLLED = 4
+
+
+@runtime_checkable
+class Machine(Protocol):
+    """A pytree that draws the nodes of one colour given all others, from spins packed by its own layout."""
+
+    @property
+    def params(self) -> Boltzmann: ...
+
+    def draw_color(self, key: Key[Array, ""], packed: Any, color: int, /) -> Array: ...
 
 
 class Chains(NamedTuple):
@@ -45,7 +61,7 @@ def init(key: Key[Array, ""], layout: Layout, n_chains: int) -> Chains:
 def step(
     key: Key[Array, ""],
     layout: Layout,
-    params: Boltzmann,
+    params: Boltzmann | Machine,
     state: Chains,
     *,
     beta: float | Float[Array, ""] | Float[Array, " n_chains"] = 1.0,
@@ -53,20 +69,21 @@ def step(
 ) -> Chains:
     """One sweep: every colour in turn, given all other spins. Key is consumed.
 
-    beta: one inverse temperature, or one a chain. clamped: nodes that keep their spins; True at `graph.visible`, with
-    data there, gives the positive phase. Raises ValueError for parameters or spins of another graph.
+    beta: one inverse temperature, or one a chain; of a chip 1. clamped: nodes that keep their spins; True at
+    `graph.visible`, with data there, gives the positive phase. Raises ValueError for parameters or spins of another
+    graph.
     """
     _check_width(layout, state)
     held = None if clamped is None else _pack_mask(layout, clamped, state)
-    packed = layout.pack(state.spins)
-    packed = _sweep(key, layout, layout.arrange(params), packed, _column(layout, beta), held)
+    is_chip = not isinstance(params, Boltzmann)
+    packed = _sweep(key, layout, _drawing(layout, params, beta), layout.pack(state.spins), held, is_chip)
     return Chains(_unless_lost(params, layout.unpack(packed)))
 
 
 def sweeps(
     key: Key[Array, ""],
     layout: Layout,
-    params: Boltzmann,
+    params: Boltzmann | Machine,
     state: Chains,
     n_sweeps: int,
     *,
@@ -75,37 +92,47 @@ def sweeps(
 ) -> Chains:
     """`n_sweeps` steps with the pieces of `jax.random.split(key, n_sweeps)`, packed and unpacked once."""
     _check_width(layout, state)
-    arranged, column = layout.arrange(params), _column(layout, beta)
+    draw = _drawing(layout, params, beta)
     held = None if clamped is None else _pack_mask(layout, clamped, state)
 
     def body(packed: Any, step_key: Key[Array, ""]) -> tuple[Any, None]:
-        return _sweep(step_key, layout, arranged, packed, column, held), None
+        return _sweep(step_key, layout, draw, packed, held, not isinstance(params, Boltzmann)), None
 
     packed: Any = jax.lax.scan(body, layout.pack(state.spins), jax.random.split(key, n_sweeps))[0]
     return Chains(_unless_lost(params, layout.unpack(packed)))
 
 
-def _sweep(key: Key[Array, ""], layout: Layout, arranged: Boltzmann, packed: Any, beta: Array, held: Any) -> Any:
+def _sweep(key: Key[Array, ""], layout: Layout, draw: Callable, packed: Any, held: Any, is_chip: bool) -> Any:
     keys = jax.random.split(key, layout.n_colors)
 
-    def draw(color: Any, packed: Any) -> Any:
-        fields = layout.fields(arranged, packed, color)
-        is_up = uniform(keys[color], fields.shape) < jax.nn.sigmoid(2.0 * beta * fields)
-        new = jnp.where(is_up, 1.0, -1.0).astype(fields.dtype)
+    def visit(color: Any, packed: Any) -> Any:
+        new = draw(keys[color], packed, color)
         if held is not None:
             new = jnp.where(layout.window(held, color) > 0, layout.window(packed, color), new)
         return layout.replace(packed, new, color)
 
-    if layout.n_colors > UNROLLED:
-        return jax.lax.fori_loop(0, layout.n_colors, draw, packed)
+    if layout.n_colors > UNROLLED and not is_chip:
+        return jax.lax.fori_loop(0, layout.n_colors, visit, packed)
     for color in range(layout.n_colors):
-        packed = draw(color, packed)
+        packed = visit(color, packed)
     return packed
 
 
-def _column(layout: Layout, beta: float | Array) -> Array:
-    """beta with an axis for chains and those of a colour's spins."""
-    return jnp.asarray(beta, jnp.float32).reshape(-1, *(1 for _ in layout.shape))
+def _drawing(layout: Layout, params: Boltzmann | Machine, beta: float | Array) -> Callable:
+    """What draws the spins of one colour: `draw(key, packed, color)`."""
+    if not isinstance(params, Boltzmann):
+        if not (isinstance(beta, float | int) and beta == 1):
+            raise ValueError(f"beta of a chip must be 1, got {beta}; program it with the parameters times beta")
+        return params.draw_color
+    # beta with an axis for chains and those of a colour's spins.
+    column = jnp.asarray(beta, jnp.float32).reshape(-1, *(1 for _ in layout.shape))
+    return partial(_draw_color, layout, layout.arrange(params), column)
+
+
+def _draw_color(layout: Layout, arranged: Boltzmann, beta: Array, key: Array, packed: Any, color: Any) -> Array:
+    fields = layout.fields(arranged, packed, color)
+    is_up = uniform(key, fields.shape) < jax.nn.sigmoid(2.0 * beta * fields)
+    return jnp.where(is_up, 1.0, -1.0).astype(fields.dtype)
 
 
 def _pack_mask(layout: Layout, clamped: Array, state: Chains) -> Any:
@@ -119,7 +146,8 @@ def _check_width(layout: Layout, state: Chains) -> None:
         )
 
 
-def _unless_lost(params: Boltzmann, spins: Array) -> Array:
+def _unless_lost(params: Boltzmann | Machine, spins: Array) -> Array:
     """The spins, or nan where any parameter is not finite: a comparison with nan would draw a plausible -1."""
+    params = params if isinstance(params, Boltzmann) else params.params
     is_finite = jnp.isfinite(params.couplings).all() & jnp.isfinite(params.bias).all()
     return spins * jnp.where(is_finite, 1.0, jnp.nan).astype(spins.dtype)
