@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import aimc
+from ebm import analog, rbm
 from ebm.energies.gaussian import GaussianRbm
 from ebm.energies.potts import PottsRbm
 from ebm.energies.rbm import Rbm
@@ -261,6 +263,12 @@ def test_a_ladder_of_the_wrong_length_is_refused():
 
 
 # Annealing.
+
+
+def test_a_chip_has_no_ladder():
+    chip = analog.program(jax.random.key(0), rbm.init(jax.random.key(1), 3, 2), aimc.crossbar())
+    with pytest.raises(ValueError, match="params must be those of an ideal layered model, got Chip, which has no"):
+        tempering.layered(chip)
 
 
 def test_annealing_finds_the_ground_state_of_a_spin_glass():

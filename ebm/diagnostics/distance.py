@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.stats import binom
 
+from ebm import exact
+
 
 class TotalVariation(NamedTuple):
     """½ Σ |frequency − p|. `floor` is its mean for independent exact samples, `bound` is reached once in a million.
@@ -35,7 +37,7 @@ def total_variation(
     if n < 1 or states.min() < 0 or states.max() >= len(p):
         raise ValueError(f"codes must be at least one index below {len(p)}, got {n} of them")
     p = p / p.sum()
-    value = 0.5 * np.abs(np.bincount(states, minlength=len(p)) / n - p).sum()
+    value = exact.total_variation(np.bincount(states, minlength=len(p)) / n, p)
     nu = np.floor(n * p) + 1
     floor = np.sum(nu * (1 - p) * binom.pmf(nu, n, p)) / n
-    return TotalVariation(float(value), float(floor), float(floor + np.sqrt(np.log(1e6) / (2 * n))))
+    return TotalVariation(value, float(floor), float(floor + np.sqrt(np.log(1e6) / (2 * n))))

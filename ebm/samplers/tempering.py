@@ -19,7 +19,7 @@ from ebm import layouts
 from ebm.energies import boltzmann, units
 from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.samplers import chromatic
-from ebm.samplers.gibbs import Chains
+from ebm.samplers.gibbs import Chains, Machine
 
 # kernel(key, beta, x) moves every copy at its own beta, leaving exp(−E₀ − beta U) of each unchanged; the leading axes
 # of x are those of beta: copies first, then ladders side by side.
@@ -136,14 +136,20 @@ def respaced(betas: Float[Array, " n_betas"], acceptance: Float[Array, " n_pairs
     return jnp.interp(jnp.linspace(0.0, 1.0, len(betas)) * barrier[-1], barrier, betas).at[-1].set(betas[-1])
 
 
-def layered(params: Layered) -> tuple[Kernel, Energy]:
+def layered(params: Layered | Machine) -> tuple[Kernel, Energy]:
     """Gibbs kernel and U for a layered model, β from 0, visible units on their biases alone, to 1, the model.
 
     E₀(v) is the energy of the visible units alone and U(v, h) = −Σ_j h_j (W'v + c)_j: β scales couplings and hidden
     biases, not the visible bias (Salakhutdinov & Murray 2008, their base model for AIS). For Bernoulli, Gaussian and
     Potts visibles alike the visible units at β given h are drawn as those at 1 given β h. Positions are
-    `gibbs.Chains` with an axis of copies first.
+    `gibbs.Chains` with an axis of copies first. Raises ValueError for a simulated chip: its lines are driven fully or
+    not at all, so it has no β, and no energy whose exchanges would keep its law.
     """
+    if not isinstance(params, Layered):
+        raise ValueError(
+            f"params must be those of an ideal layered model, got {type(params).__name__}, which has no "
+            "temperature but its own; temper the model that the chip holds, ebm.hardware.written_params(chip)"
+        )
 
     def kernel(key: Key[Array, ""], beta: Float[Array, "*levels"], chains: Chains) -> Chains:
         hidden_key, visible_key = jax.random.split(key)
