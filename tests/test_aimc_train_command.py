@@ -132,11 +132,26 @@ def refused(*arguments) -> str:
         (("--validate-every", "-1"), "validate_every must be at least 0, got -1"),
         (("--checkpoint-every", "0"), "checkpoint_every must be at least 1, got 0"),
         (("--seed", "-1"), "seed must be from 0"),
+        (("--start", "nowhere"), "nowhere does not exist; give the directory of a training run"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, arguments, message):
     assert message in refused("train", "--out", tmp_path / "run", *arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_training_on_arrays_may_start_from_the_weights_of_a_digital_run(tmp_path):
+    """One step too small to change anything, on an ideal array: what is reached is what the digital run reached."""
+    first, second = tmp_path / "digital", tmp_path / "tuned"
+    digital = json.loads(aimc("train", "--out", first, "--steps", 60, "--json")[1])
+    arguments = ("--start", first, "--array", "ideal", "--recipe", "digital", "--learning-rate", 1e-12, "--steps", 1)
+    tuned = json.loads(aimc("train", "--out", second, *arguments, "--json")[1])
+    assert digital["validation_accuracy"] > 0.9
+    assert tuned["validation_loss"] == pytest.approx(digital["validation_loss"], rel=1e-3)
+    first.rename(tmp_path / "gone")
+    assert open_run(second).step == 1  # needs no more than its own directory
+    message = refused("train", "--out", tmp_path / "other", "--model", "lstm", "--start", tmp_path / "gone")
+    assert "start must be a run of model 'lstm', and" in message
 
 
 def test_directories_that_hold_something_else_are_refused(tmp_path):

@@ -32,6 +32,8 @@ class Train:
     """A preset that the products run on while training (`aimc presets` lists them), or none."""
     recipe: str | None = None
     """digital, noise_aware or rasch2023. Default: noise_aware with an array, digital without."""
+    start: Path | None = None
+    """Run of this model and data, digital or on any array, whose weights to start from. Default: random ones."""
     steps: int | None = None
     """Training steps. Default of this and the next three: the recipe's."""
     batch: int | None = None
@@ -65,6 +67,7 @@ def settings_of(options: Train) -> "Settings":
         labels=None if options.labels is None else str(options.labels.resolve()),
         array=options.array,
         recipe=replace(RECIPES[name], **given),
+        start=None if options.start is None else str(options.start.resolve()),
         seed=options.seed,
     )
 
@@ -106,7 +109,8 @@ def run(options: Train) -> None:
         print(f"\naimc: {saved}; the same command goes on from there", file=sys.stderr)
         raise
     except training.Diverged as error:
-        raise ValueError(f"{error}; it is saved in {options.out}") from error
+        saved = "" if checkpoint.latest_step(options.out) is None else f"; it is saved in {options.out}"
+        raise ValueError(f"{error}{saved}") from error
     finally:
         if progress.live.is_started:
             progress.stop()
