@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebm import hardware
-from ebm.analog import Chip
+from ebm.analog import Chip, Neuron
 from ebm.energies.gaussian import GaussianRbm
 from ebm.energies.potts import PottsRbm
 from ebm.energies.rbm import EXACT
@@ -82,20 +82,23 @@ def log_likelihood(
 def is_still(key: Key[Array, ""], chip: Chip, chains: gibbs.Chains) -> bool:
     """Whether the chip is a Boltzmann machine, that of its written weights: reads of these states are the products with
     them on both sides, to rounding, and a digital neuron decides with all random bits. Key is consumed by the reads."""
-    neuron = chip.neuron
-    if neuron.kind != "adc" or neuron.random_bits is not None or chip.offsets is not None or chip.arrays != "one":
-        return False
-    if float(jnp.asarray(neuron.gain)) != 1.0:
+    if not draws_exactly(chip.neuron) or chip.offsets is not None or chip.arrays != "one":
         return False
     forward_key, backward_key = jax.random.split(key)
     machine = hardware.written_params(chip)
-    for found, meant in (
-        (chip.hidden_sum(forward_key, chains.visible), machine.hidden_logits(chains.visible)),
-        (chip.visible_sum(backward_key, chains.hidden), machine.visible_field(chains.hidden)),
-    ):
-        if not float(jnp.abs(found - meant).max()) <= STILL * max(1.0, float(jnp.abs(meant).max())):
-            return False
-    return True
+    return is_rounding(
+        chip.hidden_sum(forward_key, chains.visible), machine.hidden_logits(chains.visible)
+    ) and is_rounding(chip.visible_sum(backward_key, chains.hidden), machine.visible_field(chains.hidden))
+
+
+def draws_exactly(neuron: Neuron) -> bool:
+    """Whether a neuron draws its unit from the sigmoid of the sum that it is given."""
+    return neuron.kind == "adc" and neuron.random_bits is None and float(jnp.asarray(neuron.gain)) == 1.0
+
+
+def is_rounding(found: Array, meant: Array) -> bool:
+    """Whether reads differ from what they should be by no more than float32 arithmetic does."""
+    return float(jnp.abs(found - meant).max()) <= STILL * max(1.0, float(jnp.abs(meant).max()))
 
 
 def _read_terms(field: Array, chip: Chip, rows: Array) -> Array:

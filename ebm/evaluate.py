@@ -62,21 +62,21 @@ def likelihood_of_chip(
     stationary chains, which go on for the `_own_` numbers. Key is consumed: reads, sweeps, annealing.
     """
     still_key, own_key, likelihood_key = jax.random.split(key, 3)
-    held = models.on_array(law)
-    weights = held.written(chip)
-    if held.is_still(still_key, chip, last):
-        found = likelihood(likelihood_key, weights, parts, train, effort, law)
+    array = models.on_array(law)
+    held, weights = array.written(chip)
+    if array.is_still(still_key, chip, last):
+        found = likelihood(likelihood_key, weights, parts, train, effort, held)
         return found | {"method": f"{found['method']}, {AS_WRITTEN}"}
-    nearest = held.tempered(weights, 1.0 if beta is None else beta)
+    nearest = array.tempered(weights, 1.0 if beta is None else beta)
     if nearest is None:
         found = no_likelihood(parts, "noise is no temperature of units that are not bits")
     elif beta is None or not beta > 0:
         found = no_likelihood(parts, f"the samples have no temperature, their β is {beta}")
     else:
-        found = likelihood(likelihood_key, nearest, parts, train, effort, law)
+        found = likelihood(likelihood_key, nearest, parts, train, effort, held)
         found |= {"method": f"{found['method']}, {AT_FITTED_BETA}", "is_trusted": False, "distrust": NEAREST_ONLY}
     for (name, rows), part_key in zip(parts.items(), jax.random.split(own_key, len(parts)), strict=True):
-        own = held.own(part_key, chip, np.asarray(rows)[:MAX_ANNEALED_ROWS], last, effort.sweeps)
+        own = array.own(part_key, chip, np.asarray(rows)[:MAX_ANNEALED_ROWS], last, effort.sweeps)
         if own is None:
             return found
         numbers = (finite(own.lower), finite(own.error), finite(own.rise))
@@ -109,9 +109,9 @@ def report(
     for chip_key in jax.random.split(key, chips if chosen.array else 1):
         program_key, sample_key, likelihood_key, compare_key = jax.random.split(chip_key, 4)
         machine = models.machine(law, program_key, params, chosen)
-        written = params if machine is params else models.on_array(law).written(machine)
-        sampled = sample(sample_key, machine, written, effort, law)
-        found = chain_report(sampled, written, law)
+        held, written = (law, params) if machine is params else models.on_array(law).written(machine)
+        sampled = sample(sample_key, machine, written, effort, held)
+        found = chain_report(sampled, written, held)
         shown = law.visible(written, sampled.last)
         found |= two_samples(compare_key, next(iter(parts.values())), shown, law.kind)
         if machine is not params:

@@ -1,12 +1,15 @@
 """`ebm` on Boltzmann machines on graphs, end to end, against enumeration of all states in NumPy."""
 
 import json
+import math
 
+import jax
 import numpy as np
 import pytest
 from ebm_runs import assert_resumes, done, ebm, refused, report
 
-from ebm import data, models, planted, run
+from ebm import data, evaluate, models, planted, run
+from ebm.hardware import Hardware
 from ebm.models import graphs
 
 SMALL = ("--chains", 64, "--batch", 128, "--gibbs-steps", 3, "--weight-decay", 0, "--learning-rate", 0.03)
@@ -91,14 +94,19 @@ def hidden(tmp_path_factory):
     return directory
 
 
+def shown_log_p(found):
+    """log p of the test rows, hidden nodes summed out of the law of all."""
+    graph = found.law.graph
+    shown = (np.arange(1 << graph.n_nodes)[:, None] >> graph.visible & 1) @ (1 << np.arange(9))
+    p = np.bincount(shown, np.exp(law(found)))
+    return np.log(p[data.load("planted-ising", size=3).test.astype(int) @ (1 << np.arange(9))])
+
+
 def test_hidden_nodes_are_summed_out(hidden):
     found, said = run.model(hidden), report(hidden, *QUICK)
     graph = found.law.graph
     assert (len(graph.visible), len(graph.hidden), graph.n_edges) == (9, 3, 4 * 12 - 3 * 7 + 2)
-    shown = (np.arange(1 << 12)[:, None] >> graph.visible & 1) @ (1 << np.arange(9))
-    p = np.bincount(shown, np.exp(law(found)))
-    rows = data.load("planted-ising", size=3).test.astype(int)
-    assert said["test_log_likelihood"] == pytest.approx(np.log(p[rows @ (1 << np.arange(9))]).mean(), abs=1e-6)
+    assert said["test_log_likelihood"] == pytest.approx(shown_log_p(found).mean(), abs=1e-6)
     assert abs(said["beta_eff"] - 1) < 4 * said["beta_eff_error"]
 
 
@@ -114,6 +122,32 @@ def test_bounds_hold_the_enumerated_likelihood(hidden, monkeypatch):
     for side, sign in (("lower", 1), ("upper", -1)):
         slack = 5 * bounds[f"test_{side}_error"] + 0.02
         assert sign * (bounds[f"test_{side}"] - known["test_log_likelihood"]) < slack
+
+
+def test_a_chip_with_programming_errors_is_the_machine_of_its_written_couplings(hidden):
+    """Write noise alone: the likelihood is that of the couplings in the cells, by enumeration, and is trusted."""
+    found = run.model(hidden)
+    said = report(hidden, *QUICK, "--array", "plain", "--write-noise", 0.1)
+    program_key = jax.random.split(jax.random.split(jax.random.key(0), 1)[0], 4)[0]
+    chosen = Hardware(array="plain", write_noise=0.1)
+    held, written = found.law.written(found.law.program(program_key, found.params, chosen))
+    assert held.graph.n_edges == 66  # cells of pairs that were not coupled have errors, too
+    true = shown_log_p(found._replace(law=held, params=written)).mean()
+    assert abs(true - shown_log_p(found).mean()) > 0.01
+    assert said["test_log_likelihood"] == pytest.approx(true, abs=1e-5)
+    assert said["is_trusted"]
+    assert said["method"] == f"exact, by enumeration, {evaluate.AS_WRITTEN}"
+    assert abs(said["beta_eff"] - 1) < 4 * said["beta_eff_error"]
+
+
+def test_a_chip_with_read_noise_is_hotter_and_stands_for_no_machine(hidden):
+    """Noise of reads heats: beta falls below that of the ideal chain, and the likelihood at it is not to be trusted."""
+    ideal, noisy = (report(hidden, *QUICK, *options) for options in ((), ("--array", "plain", "--read-noise", 0.5)))
+    error = math.hypot(noisy["beta_eff_error"], ideal["beta_eff_error"])
+    assert noisy["beta_eff"] < ideal["beta_eff"] - 4 * error
+    assert not noisy["is_trusted"]
+    assert noisy["method"] == f"exact, by enumeration, {evaluate.AT_FITTED_BETA}"
+    assert "test_own_lower" not in noisy
 
 
 @pytest.mark.parametrize("rule", ["pcd", "pseudo-likelihood"])

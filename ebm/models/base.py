@@ -24,8 +24,8 @@ class OnArray(Protocol):
         """A chip with these parameters. Key is consumed."""
         ...
 
-    def written(self, chip: Any, /) -> Any:
-        """The parameters that it really holds."""
+    def written(self, chip: Any, /) -> tuple["Law", Any]:
+        """What it really holds: parameters, and the law that they are of."""
         ...
 
     def is_still(self, key: Key[Array, ""], chip: Any, state: Any, /) -> bool:

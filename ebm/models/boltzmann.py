@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebm import ais, graph_likelihood, layouts, rules
+from ebm import ais, analog, chip_law, graph_likelihood, hardware, layouts, rules
+from ebm.analog import GraphChip
 from ebm.data import Kind, Rows
 from ebm.energies import boltzmann
 from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.energies.rbm import bias_of
+from ebm.hardware import Hardware
 from ebm.likelihood import MAX_ENUMERATED_UNITS
 from ebm.models import graphs
 from ebm.models.base import Family
@@ -55,11 +57,14 @@ class OnGraph:
     def is_weight(self, params: Boltzmann) -> Boltzmann:
         return jax.tree.map(lambda leaf: False, params)._replace(couplings=True)
 
-    def start(self, key: Key[Array, ""], machine: Boltzmann, n: int) -> chromatic.Chains:
+    def start(self, key: Key[Array, ""], machine: Boltzmann | GraphChip, n: int) -> chromatic.Chains:
         return chromatic.init(key, self.layout, n)
 
-    def sweeps(self, key: Key[Array, ""], machine: Boltzmann, state: chromatic.Chains, n: int) -> chromatic.Chains:
-        return chromatic.sweeps(key, self.layout, machine, state, n)
+    def sweeps(
+        self, key: Key[Array, ""], machine: Boltzmann | GraphChip, state: chromatic.Chains, n: int
+    ) -> chromatic.Chains:
+        layout = machine.layout if isinstance(machine, GraphChip) else self.layout
+        return chromatic.sweeps(key, layout, machine, state, n)
 
     def visible(self, params: Boltzmann, state: chromatic.Chains) -> Array:
         return (1 + state.spins[:, self.graph.visible]) / 2
@@ -96,6 +101,30 @@ class OnGraph:
         matrix[first, second] = matrix[second, first] = np.asarray(params.couplings)
         return "Couplings", matrix.reshape(1, -1)
 
+    def program(self, key: Key[Array, ""], params: Boltzmann, chosen: Hardware) -> GraphChip:
+        chip = hardware.graph_machine(key, self.graph, params, chosen)
+        assert isinstance(chip, GraphChip)  # an array is named
+        return chip
+
+    def written(self, chip: GraphChip) -> tuple["OnGraph", Boltzmann]:
+        """A machine of all pairs: arrays are dense, and cells of pairs that are not coupled have errors like others. Of
+        two cells a coupling the mean."""
+        everyone = all_pairs(self)
+        matrix, bias = analog.written_graph(chip)
+        first, second = everyone.graph.edges.T
+        return everyone, Boltzmann((matrix[first, second] + matrix[second, first]) / 2, bias)
+
+    def is_still(self, key: Key[Array, ""], chip: GraphChip, state: chromatic.Chains) -> bool:
+        held, params = self.written(chip)
+        meant = held.fields(params, state)[1]
+        return chip_law.draws_exactly(chip.neuron) and chip_law.is_rounding(chip.logits(key, state.spins), meant)
+
+    def tempered(self, params: Boltzmann, beta: float) -> Boltzmann:
+        return jax.tree.map(lambda leaf: beta * leaf, params)
+
+    def own(self, key: Key[Array, ""], chip: GraphChip, rows: Any, state: Any, n_sweeps: int) -> None:
+        """No bound is known: spins of one colour do not tell the law of the others."""
+
     def facts(self) -> dict[str, Any]:
         """The edges: a file that changed is another graph."""
         edges = np.asarray(self.graph.edges, np.int32)
@@ -120,6 +149,14 @@ def named(name: str, n_visible: int, n_hidden: int) -> OnGraph:
     """The same object for the same numbers: rules are compiled for its graph."""
     graph = graphs.build(name, n_visible, n_hidden)
     return OnGraph(graph=graph, layout=layouts.choose(graph), name=name)
+
+
+@cache
+def all_pairs(law: OnGraph) -> OnGraph:
+    """The same nodes, each coupled to every other."""
+    n = law.graph.n_nodes
+    graph = law.graph._replace(edges=np.stack(np.triu_indices(n, 1), axis=1).astype(np.int32))
+    return OnGraph(graph=graph, layout=layouts.dense(graph), name=f"{law.name}, every pair on an array,")
 
 
 FAMILY = Family(

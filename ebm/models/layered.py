@@ -108,8 +108,8 @@ class Layered:
     def program(self, key: Key[Array, ""], params: Any, chosen: Hardware) -> Any:
         return hardware.machine(key, params, chosen)
 
-    def written(self, chip: Any) -> Any:
-        return hardware.written_params(chip)
+    def written(self, chip: Any) -> tuple["Layered", Any]:
+        return self, hardware.written_params(chip)
 
     def is_still(self, key: Key[Array, ""], chip: Any, state: gibbs.Chains) -> bool:
         return chip_law.is_still(key, chip, state)
