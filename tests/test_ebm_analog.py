@@ -370,7 +370,7 @@ def test_the_relative_error_of_written_weights_is_the_one_asked_for(models, erro
 @jax.jit
 def _written(key, params, levels):
     def one(key, params):
-        return analog.written(chip_of(key, params, levels, "adc", "one"))[0]
+        return analog.written(chip_of(key, params, levels, "adc", "one", "digital"))[0]
 
     return jax.vmap(one)(jax.random.split(key, N_MODELS), params)
 

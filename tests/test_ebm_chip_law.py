@@ -7,7 +7,7 @@ import pytest
 from ebm_oracle import visible_states
 
 import aimc
-from ebm import analog, chip_law, gibbs, potts, rbm
+from ebm import analog, chip_law, gibbs, hardware, potts, rbm
 
 QUIET = aimc.crossbar(dac_bits=None, adc_bits=None)
 
@@ -81,3 +81,13 @@ def test_a_chip_is_a_boltzmann_machine_only_where_its_errors_stand_still(spec, n
     chip = analog.program(jax.random.key(0), BITS, spec, neuron)
     chains = gibbs.Chains(hidden=jnp.array([[1.0, 0.0], [1.0, 1.0]]), visible=jnp.array([[1.0, 0, 1], [0, 1, 1]]))
     assert chip_law.is_still(jax.random.key(1), chip, chains) is is_still
+
+
+def test_a_chip_whose_biases_are_cells_is_the_machine_of_what_they_hold():
+    """Still, by its reads; and the parameters written differ from those asked for in weights and biases."""
+    spec = aimc.crossbar(dac_bits=None, adc_bits=None, write_noise=0.1)
+    chip = analog.program(jax.random.key(0), BITS, spec, biases="cells")
+    chains = gibbs.Chains(hidden=jnp.array([[1.0, 0.0], [1.0, 1.0]]), visible=jnp.array([[1.0, 0, 1], [0, 1, 1]]))
+    assert chip_law.is_still(jax.random.key(1), chip, chains)
+    for found, asked in zip(hardware.written_params(chip), BITS, strict=True):
+        assert float(jnp.abs(found - asked).max()) > 0.01
