@@ -6,12 +6,14 @@ from typing import Annotated, Any
 import tyro
 
 from aimc import circuit, wires_map
-from aimc.commands import devices, presets, sweep, train
+from aimc.commands import devices, evaluate, presets, sensitivity, sweep, train
 from cost_bridge import cli
 
 COMMANDS: dict[type, Callable[[Any], None]] = {
     devices.Devices: devices.run,
+    evaluate.Evaluate: evaluate.run,
     presets.Presets: presets.run,
+    sensitivity.Sensitivity: sensitivity.run,
     sweep.Sweep: sweep.run,
     train.Train: train.run,
     circuit.SolveCircuit: circuit.run,
@@ -20,7 +22,9 @@ COMMANDS: dict[type, Callable[[Any], None]] = {
 
 Command = (
     Annotated[devices.Devices, tyro.conf.subcommand("devices")]
+    | Annotated[evaluate.Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[presets.Presets, tyro.conf.subcommand("presets")]
+    | Annotated[sensitivity.Sensitivity, tyro.conf.subcommand("sensitivity")]
     | Annotated[sweep.Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[train.Train, tyro.conf.subcommand("train")]
     | Annotated[circuit.SolveCircuit, tyro.conf.subcommand("solve-circuit")]

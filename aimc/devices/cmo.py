@@ -68,7 +68,7 @@ class CMO(Device):
         if cells.noise is None:
             return jnp.maximum(relaxed, 0.0)
         decades = jnp.log10(jnp.maximum(relaxed * self.g_max * 1e6, 1.0))
-        return jnp.maximum(relaxed + self.noise_per_decade * decades * jnp.sum(cells.noise, axis=-1), 0.0)
+        return jnp.maximum(relaxed + self.noise_per_decade * decades * flicker.total(cells.noise), 0.0)
 
 
 def cmo(acceptance_percent: float = 0.2) -> CMO:

@@ -11,6 +11,7 @@ is within 0.1 of the logarithm at lags from 0.1 ms on, up to 10⁸ s after the s
 
 from math import log
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -62,6 +63,12 @@ def step(
     held = keep[-1] * jnp.where(before > 0, after[-1] / jnp.where(before > 0, before, 1.0), 0.0)
     fresh = jnp.where(before > 0, after[-1] * jnp.sqrt(-jnp.expm1(-2.0 * seconds / FASTEST_S)), after[-1])
     return noise * keep.at[-1].set(held) + normal(key, (*shape, COMPONENTS)) * added.at[-1].set(fresh)
+
+
+def total(noise: Float[Array, "*shape 15"]) -> Float[Array, "*shape"]:
+    """The noise itself, the sum of its components: a product, since a CPU would draw the summands of a sum over a short
+    axis one by one."""
+    return jnp.matmul(noise, jnp.ones(COMPONENTS, noise.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
 def covariance(first: float, second: float, read_s: float) -> float:

@@ -74,7 +74,7 @@ class PCM(Device):
         drifted = cells.programmed * ((elapsed + self.t0_s) / self.t0_s) ** -cells.exponent
         if cells.noise is None:
             return drifted
-        relative = self.noise_scale * self.noise_amplitude(cells.target) * jnp.sum(cells.noise, axis=-1)
+        relative = self.noise_scale * self.noise_amplitude(cells.target) * flicker.total(cells.noise)
         return jnp.maximum(drifted * (1.0 + relative), 0.0)
 
     def read_variance(self, g: Float[Array, "*shape"], elapsed: Level) -> Float[Array, "*shape"]:

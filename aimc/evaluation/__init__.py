@@ -7,6 +7,7 @@ from aimc.evaluation.compensation import compensate_drift as compensate_drift
 from aimc.evaluation.compensation import drift_references as drift_references
 from aimc.evaluation.compensation import watched_vectors as watched_vectors
 from aimc.evaluation.figures import sensitivity_figure as sensitivity_figure
+from aimc.evaluation.figures import time_in_words as time_in_words
 from aimc.evaluation.figures import year_figure as year_figure
 from aimc.evaluation.intervals import as_rows as as_rows
 from aimc.evaluation.intervals import mean_interval as mean_interval

@@ -15,8 +15,24 @@ LINES = {
     "layer": ((29, 78, 216), "a gain a layer"),
     "column": ((21, 128, 61), "a gain a column"),
 }
-MARKS = ((1e-3, "1 ms"), (1.0, "1 s"), (60.0, "1 min"), (3600.0, "1 h"), (86400.0, "1 day"), (2.592e6, "1 month"),
-         (3.1536e7, "1 year"), (3.1536e8, "10 years"))  # fmt: skip
+MARKS = (
+    (1e-3, "1 ms"),
+    (1.0, "1 s"),
+    (60.0, "1 min"),
+    (3600.0, "1 h"),
+    (86400.0, "1 day"),
+    (2.592e6, "1 month"),
+    (3.1536e7, "1 year"),
+    (3.1536e8, "10 years"),
+)
+"""Times that have a name; a month has 30 days, a year 365."""
+
+
+def time_in_words(seconds: float) -> str:
+    """The name of a time, to a percent, or its seconds."""
+    if seconds == 0:
+        return "fresh"
+    return next((words for mark, words in MARKS if abs(seconds / mark - 1) < 0.01), f"{seconds:.3g} s")
 
 
 def year_figure(results: "xarray.Dataset", title: str = "Accuracy while the chips get older") -> Any:

@@ -101,5 +101,5 @@ def _reseed(key: Key[Array, ""], model: nnx.Module) -> None:
     """Let every analog layer draw from its own part of key."""
     layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLayer)]
     for layer_key, layer in zip(jax.random.split(key, max(1, len(layers))), layers, strict=False):
-        layer.noise.key[...] = layer_key
+        layer.noise.key.set_value(layer_key)  # of any generator, whatever the stream had
         layer.noise.count[...] = jnp.zeros_like(layer.noise.count[...])
