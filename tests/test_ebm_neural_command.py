@@ -167,6 +167,7 @@ def test_training_that_runs_away_names_its_step_and_keeps_the_state_before(tmp_p
         (("--units", "bits", "--rule", "score-matching"), ("score-matching is for real units",)),
         (("--units", "bits", "--sampler", "hmc"), ("bits move by Gibbs with gradients",)),
         (("--sampler", "nuts"), ("sampler must be 'langevin' or 'mala' or 'hmc', got 'nuts'",)),
+        (("--array", "plain"), ("learns on an array, got 'mlp'",)),
         (("--layers", 0), ("layers must be at least 1",)),
         (("--step-size", 0), ("step_size must be above 0",)),
         (("--graph", "grid"), ("graph does not describe model 'mlp'",)),

@@ -42,12 +42,14 @@ class OnGraph:
     def rule(self, settings: Settings, sigma: float) -> rules.Rule:
         if settings.rule == "pseudo-likelihood":
             return rules.PseudoLikelihood(energy=partial(boltzmann.energy, self.graph), units="spins")
+        chosen = settings.hardware
         return rules.BoltzmannLearning(
             graph=self.graph,
             layout=self.layout,
             chains=settings.chains,
             gibbs_steps=settings.gibbs_steps,
             positive_steps=settings.gibbs_steps,
+            machine=None if chosen.array is None else partial(self.program, chosen=chosen),
         )
 
     def encode(self, params: Boltzmann, rows: Any) -> Any:
@@ -166,5 +168,6 @@ FAMILY = Family(
     law=law,
     options=("graph",),
     least_hidden=0,
+    learns_on_array=True,
     check_own=_check,
 )

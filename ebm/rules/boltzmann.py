@@ -1,5 +1,6 @@
 """Learning of a Boltzmann machine on a graph, hidden nodes and all (Ackley, Hinton & Sejnowski 1985)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebm import layouts
+from ebm.analog import GraphChip
 from ebm.energies import boltzmann
 from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.rules.contrastive import contrast
 from ebm.samplers import chromatic
+
+PROGRAM = 7  # of the key of a step: writing the chip, so that its sweeps take the keys of the ideal ones
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +33,8 @@ class BoltzmannLearning:
 
     Parameters are `ebm.boltzmann.Boltzmann`, rows the spins in {-1, 1} of the visible nodes in the order of
     `graph.visible`, memory the `chromatic.Chains` of the free phase. `layout` is `layouts.choose(graph)` unless given.
+    The free phase runs on the parameters themselves, unless `machine(key, params)` makes an `analog.GraphChip` of them,
+    anew at every step: learning then works against its errors, as in `Contrastive`; beta has to be 1.
     Two rules are equal when they are one object: keep it to resume without compiling again.
     Raises ValueError for sizes below 1, a layout of another size, and at `init` for rows that are no spins of the
     visible nodes.
@@ -40,6 +46,7 @@ class BoltzmannLearning:
     gibbs_steps: int = 10
     positive_steps: int = 10
     beta: float = 1.0
+    machine: Callable[[Key[Array, ""], Boltzmann], GraphChip] | None = None
 
     def __post_init__(self) -> None:
         for name in ("chains", "gibbs_steps", "positive_steps"):
@@ -70,7 +77,11 @@ class BoltzmannLearning:
         energies of their joint states, times beta."""
         positive_key, negative_key = jax.random.split(key)
         held = self.held(positive_key, params, rows)
-        free = chromatic.sweeps(negative_key, self._layout, params, memory, self.gibbs_steps, beta=self.beta)
+        machine, layout = params, self._layout
+        if self.machine is not None:
+            machine = self.machine(jax.random.fold_in(key, PROGRAM), params)
+            layout = machine.layout
+        free = chromatic.sweeps(negative_key, layout, machine, memory, self.gibbs_steps, beta=self.beta)
         gradient, gap = contrast(partial(boltzmann.energy, self.graph), params, held.spins, free.spins)
         return jax.tree.map(lambda leaf: self.beta * leaf, gradient), free, self.beta * gap
 
