@@ -162,7 +162,9 @@ def _sum_tiles(key: Array, driven: Array, tiles: Any, read: Callable) -> Array:
     lines = jax.ShapeDtypeStruct((*batch, n_line), driven.dtype)
     total = jax.eval_shape(read, key, lines, one)
     per_tile = (jnp.arange(n_tiles), jax.random.split(key, n_tiles), tiles)
-    return jax.lax.scan(add_tile, jnp.zeros(total.shape, total.dtype), per_tile)[0]
+    return jax.lax.scan(add_tile, jnp.zeros(total.shape, total.dtype), per_tile, unroll=n_tiles if n_tiles <= 4 else 1)[
+        0
+    ]
 
 
 def _read(key: Array, x: Array, tile: tuple, unit: Array, state: State) -> Array:
@@ -175,7 +177,9 @@ def _read(key: Array, x: Array, tile: tuple, unit: Array, state: State) -> Array
 
 
 def _digitise(key: Array, sums: Array, errors: Any, unit: Array, spec: CrossbarSpec) -> Array:
-    return spec.readout.read(key, sums * (1.0 / jnp.asarray(spec.readout.full_scale)), errors, unit)
+    # A true division: XLA takes it for expensive and stores what it gives, where a product by the reciprocal is fused,
+    # with the noise drawn anew, into every loop, forward and backward, that uses it.
+    return spec.readout.read(key, sums / jnp.asarray(spec.readout.full_scale), errors, unit)
 
 
 def _output_sums(keys: list[Array], x: Array, tile: tuple, state: State) -> Array:

@@ -87,18 +87,16 @@ def program(key: Key[Array, ""], w: Float[Array, "n_in n_out"], spec: CrossbarSp
     check_range(spec)
     plus_key, minus_key, readout_key, fault_key = jax.random.split(key, 4)
     tiles = to_tiles(w, spec.rows)
-    target = jax.lax.stop_gradient(tiles)
-    largest = column_scale(target, spec.mapping.scaling)
+    largest = column_scale(jax.lax.stop_gradient(w), spec.mapping.scaling)
+    target = jax.lax.stop_gradient(tiles) * (1.0 / largest)
     if spec.mapping.residual:
-        sides, slice_scale, written = _write_remainders(
-            (plus_key, minus_key), fault_key, target / largest, w.shape[0], spec
-        )
+        sides, slice_scale, written = _write_remainders((plus_key, minus_key), fault_key, target, w.shape[0], spec)
     else:
-        parts = jnp.concatenate(digits(target / largest, spec.mapping), axis=-1)
+        parts = jnp.concatenate(digits(target, spec.mapping), axis=-1)
         sides, written = _write((plus_key, minus_key), fault_key, parts, spec, spec.mapping.n_slices)
         slice_scale = jnp.asarray(digit_weights(spec.mapping))[:, None]
     scale = slice_scale * largest / contrast(spec.mapping, spec.device.g_min)
-    through = jnp.concatenate([tiles / scale[0], *[jnp.zeros_like(tiles)] * (scale.shape[0] - 1)], axis=-1)
+    through = jnp.concatenate([tiles * (1.0 / scale[0]), *[jnp.zeros_like(tiles)] * (scale.shape[0] - 1)], axis=-1)
     blank = State(
         g=through,
         sides=sides,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
+from aimc import noise
 from aimc.devices.base import Level, static
 from aimc.mapping import SCALINGS, column_scale
 from aimc.noise import normal, uniform
@@ -66,7 +67,7 @@ def modified(
     reach = jnp.where(jnp.max(jnp.abs(clean), axis=0) > 0, w_max, 0.0)
     scale = modifier.scale
     changed = clean
-    bit_key, noise_key, write_key, drop_key = jax.random.split(key, 4)
+    bit_key, noise_key, write_key, drop_key = jax.random.split(_cheap(key), 4)
     if modifier.n_levels is not None:
         changed = quantize(changed * (1.0 / w_max), modifier.n_levels, w_max)
     if modifier.bit_drop is not None:
@@ -88,6 +89,14 @@ def programming_error(
     state = program(key, w, replace(spec, wiring=None, faults=None))
     slices = state.g.reshape(-1, len(state.scale), w.shape[1]) * state.scale
     return jnp.sum(slices, axis=1)[: w.shape[0]] - w
+
+
+def _cheap(key: Key[Array, ""]) -> Key[Array, ""]:
+    """A key of the generator that costs least, where there is it: one number a weight and step is what training on
+    arrays mostly costs beside its products. Independent of what else is drawn from `key`, which is consumed."""
+    if noise.define_prng_impl is None or jax.random.key_impl(key) == noise.HASH:
+        return key
+    return jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl=noise.HASH)
 
 
 def _dropped_bits(key: Key[Array, ""], w: Array, bits: int, probability: Level) -> Array:
