@@ -117,7 +117,7 @@ def measure(name: str) -> list[list[object]]:
         for kind, run in runs.items():
             seconds[kind].append(cpu(run, repeats[kind]))
     own = {kind: median(values) for kind, values in seconds.items()}
-    found = []
+    found: list[list[object]] = []
     for kind in keys:
         step, floor = own[f"noise-aware, {kind}"], own["plain"] + own[f"draws, {kind}"]
         found.append(
