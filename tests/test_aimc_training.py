@@ -305,6 +305,12 @@ def test_models_and_data_that_do_not_fit_a_recipe_are_refused():
         training.fit(KEY, mlp(), SMALL, replace(RECIPE, modifier=Modifier(sigma=0.1)))
     with pytest.raises(ValueError, match="ranges are those of arrays"):
         training.fit(KEY, mlp(), SMALL, replace(RECIPE, ranges=Ranges()))
+    with pytest.raises(
+        ValueError, match=r"logits \(batch, 2\) for the labels of halves, got \(16, 1\) for a batch of 16"
+    ):
+        training.fit(KEY, models.MLP((16, 1), rngs=nnx.Rngs(0), n_axes=2), SMALL, RECIPE)
+    with pytest.raises(ValueError, match=r"got \(16, 4, 2\) for a batch of 16"):
+        training.fit(KEY, models.MLP((4, 2), rngs=nnx.Rngs(0), n_axes=1), SMALL, RECIPE)
 
 
 def test_recipes_by_name_survive_the_file_they_are_written_to():

@@ -103,7 +103,7 @@ def fit(
         mesh = Mesh(np.array(devices), (AXIS,))
         state, x, y = jax.device_put((state, x, y), NamedSharding(mesh, PartitionSpec()))
     for n_steps in _chunks(int(state.step), recipe, chunk):
-        new, losses, is_finite = _advance(state, x, y, n_steps, recipe=recipe, chunk=chunk, mesh=mesh)
+        new, losses, is_finite = _advance(state, x, y, n_steps, recipe=recipe, size=max(chunk, CHUNK), mesh=mesh)
         losses = np.asarray(losses)[:n_steps]
         if not np.isfinite(losses).all():
             raise Diverged(int(state.step) + int(np.argmin(np.isfinite(losses))) + 1, state, "the loss")
@@ -141,7 +141,7 @@ def _chunks(done: int, recipe: Recipe, chunk: int) -> Iterator[int]:
         done += n_steps
 
 
-@partial(jax.jit, static_argnames=("recipe", "chunk", "mesh"))
+@partial(jax.jit, static_argnames=("recipe", "size", "mesh"))
 def _advance(
     state: TrainState,
     x: Array,
@@ -149,11 +149,11 @@ def _advance(
     n_steps: Int[Array, ""] | int,
     *,
     recipe: Recipe,
-    chunk: int,
+    size: int,
     mesh: Mesh | None,
-) -> tuple[TrainState, Float[Array, " chunk"], Bool[Array, ""]]:
-    """Up to `chunk` steps in one program, their number being data: the state, the losses, whether all is finite."""
-    rows = order(state.key, state.step, chunk, x.shape[0], recipe.batch)
+) -> tuple[TrainState, Float[Array, " size"], Bool[Array, ""]]:
+    """Up to `size` steps in one program, their number being data: the state, the losses, whether all is finite."""
+    rows = order(state.key, state.step, size, x.shape[0], recipe.batch)
 
     def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         state, losses = carry
@@ -163,7 +163,7 @@ def _advance(
         state, loss = step(state, *batch, recipe)
         return state, losses.at[i].set(loss)
 
-    state, losses = jax.lax.fori_loop(0, n_steps, body, (state, jnp.zeros(chunk)))
+    state, losses = jax.lax.fori_loop(0, n_steps, body, (state, jnp.zeros(size)))
     is_finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)]))
     return state, losses, is_finite
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from aimc.data.base import Data
 from aimc.nn.base import AnalogLayer
-from aimc.nn.convert import modify, undeploy
+from aimc.nn.convert import modify, to_digital, undeploy
 from aimc.nn.ranges import calibrate
 from aimc.training.order import order
 from aimc.training.recipe import Recipe
@@ -63,7 +63,11 @@ def init(key: Key[Array, ""], model: nnx.Module, recipe: Recipe) -> TrainState:
 
 
 def start(key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) -> TrainState:
-    """`init` after the ranges of the model's inputs have been found on its first batches, if the recipe asks for it."""
+    """`init` after the ranges of the model's layers have been found on its first batches, if the recipe asks for it.
+
+    Raises ValueError for ranges without arrays, and for logits that do not fit the labels.
+    """
+    _check_logits(model, data, recipe.batch)
     if recipe.ranges is not None:
         if not has_arrays(model):
             raise ValueError("ranges are those of arrays, of which the model has none; convert it first")
@@ -89,3 +93,15 @@ def trained(state: TrainState) -> nnx.Module:
 def has_arrays(model: nnx.Module) -> bool:
     """Whether any layer of the model is on an array."""
     return any(isinstance(module, AnalogLayer) for _, module in nnx.iter_modules(model))
+
+
+def _check_logits(model: nnx.Module, data: Data, batch: int) -> None:
+    x, y = data.train
+    digital = to_digital(model) if has_arrays(model) else nnx.clone(model)  # the same shapes, and faster to trace
+    rows = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    logits = nnx.eval_shape(lambda model, x: model(x), digital, rows).shape
+    if logits[:-1] != (batch, *y.shape[1:]) or logits[-1] < data.n_classes:
+        raise ValueError(
+            f"the model must give logits (batch, {', '.join(map(str, (*y.shape[1:], data.n_classes)))}) for the labels "
+            f"of {data.name}, got {logits} for a batch of {batch}"
+        )
