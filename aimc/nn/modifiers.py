@@ -36,7 +36,8 @@ class Modifier:
       then written errs once more, so that the total is √(1 + programming²) times that error;
     * `drop_connect`: weights are set to zero with this probability (Wan et al. 2013), the others not enlarged.
 
-    `scale` multiplies `bit_drop`, `sigma`, `programming` and `drop_connect`: ramp it up as training goes on
+    They are weights like any others to the array, whose scale is then that of the largest of them. `scale` multiplies
+    `bit_drop`, `sigma`, `programming` and `drop_connect`: ramp it up as training goes on
     (`aimc.nn.set_modifier_scale`). All levels are data: other values do not compile again. The gradient reaches the
     clean weight straight through. Raises ValueError for choices that cannot exist.
     """
