@@ -1,6 +1,11 @@
-"""Which layer's noise hurts: indices against closed forms, layers against a network that numpy can compute."""
+"""Which layer's noise hurts: indices against closed forms, layers against a network that numpy can compute; and the
+commands that judge a trained network."""
 
+import json
+import sys
 from dataclasses import dataclass
+from io import StringIO
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +16,7 @@ from flax import nnx
 
 import aimc
 from aimc import evaluation
+from aimc.__main__ import main
 from aimc.devices.base import Level
 
 NU, T0, DAY = 0.3, 20.0, 86400.0
@@ -174,3 +180,99 @@ def test_the_figure_has_a_bar_with_its_interval_for_every_layer(drifted):
     np.testing.assert_allclose(np.add(total.x, total.error_x.array), found["total_high"].sel(metric="loss"))
     assert tuple(total.y) == ("first", "second")
     assert jnp.isfinite(jnp.asarray(evaluation.sensitivity_figure(found, metric="accuracy").data[1].x)).all()
+
+
+# Commands.
+
+
+def command(*arguments):
+    """Exit code, stdout and stderr of the command, run in this process."""
+    with (
+        mock.patch.object(sys, "argv", ["aimc", *map(str, arguments)]),
+        mock.patch("sys.stderr", StringIO()) as stderr,
+        mock.patch("sys.stdout", StringIO()) as stdout,
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    return left.value.code, stdout.getvalue(), stderr.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    assert command("train", "--out", path, "--steps", 2, "--batch", 8, "--validate-every", 0)[0] == 0
+    return path
+
+
+ON_IDEAL = ("--array", "ideal", "--limit", 30, "--chips", 2, "--times", "1,3600", "--compensation", "none")
+
+
+def test_evaluate_goes_on_where_it_was_interrupted_and_says_what_the_library_finds(run_directory, tmp_path):
+    store, page = tmp_path / "year.zarr", tmp_path / "year.html"
+    whole = evaluation.over_time
+
+    def interrupted(*arguments, **options):
+        def stop(done, total):
+            if done:
+                raise KeyboardInterrupt
+
+        return whole(*arguments, **options | {"progress": stop})
+
+    with mock.patch.object(evaluation, "over_time", interrupted):
+        code, _, said = command("evaluate", run_directory, *ON_IDEAL, "--out", store)
+    assert code == 130
+    assert f"finished points are kept in {store}; the same command goes on there" in said
+    code, said, _ = command("evaluate", run_directory, *ON_IDEAL, "--out", store, "--plot", page, "--json")
+    assert code == 0
+    found = json.loads(said)
+    assert [row["time_s"] for row in found["rows"]] == [1.0, 3600.0]
+    assert all(row["accuracy_mean"] == pytest.approx(found["digital_accuracy"]) for row in found["rows"])
+    assert found["n_labels"] == 30
+    assert "plotly" in page.read_text()
+    code, said, _ = command("evaluate", run_directory, *ON_IDEAL, "--out", store)
+    assert code == 0
+    assert "2 chips, 30 labels" in said
+    assert f"{100 * found['digital_accuracy']:.2f} ± 0.00" in said
+
+
+def test_sensitivity_prints_every_layer(run_directory):
+    asked = (
+        run_directory,
+        "--array",
+        "reram_neurram",
+        "--limit",
+        10,
+        "--chips",
+        1,
+        "--samples",
+        2,
+        "--json",
+        "--fields",
+        "device.spread",
+    )
+    code, said, _ = command("sensitivity", *asked)
+    assert code == 0
+    found = json.loads(said)
+    assert found["layers"] == ["layers/0", "layers/1", "layers/2"]
+    assert np.shape(found["alone"]["data"]) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("evaluate", "nowhere"), "nowhere does not exist"),
+        (("evaluate", "RUN"), "holds a digital network; say with --array what to put it on"),
+        (("evaluate", "RUN", "--array", "paper"), "unknown preset 'paper'"),
+        (("evaluate", "RUN", *ON_IDEAL, "--times", "1,soon"), "times must be numbers between commas"),
+        (("evaluate", "RUN", *ON_IDEAL, "--part", "train"), "part must be test or validation, got 'train'"),
+        (("evaluate", "RUN", *ON_IDEAL, "--limit", 0), "limit must be at least 1 row, got 0"),
+        (("evaluate", "RUN", *ON_IDEAL, "--seed", -1), "seed must be from 0"),
+        (("sensitivity", "RUN", "--array", "ideal"), "has no noise in device.programming_std"),
+        (("sensitivity", "RUN", "--metric", "joy"), "metric must be loss or accuracy, got 'joy'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(run_directory, arguments, sentence):
+    code, said, error = command(*(run_directory if part == "RUN" else part for part in arguments))
+    assert (code, said) == (2, "")
+    assert sentence in error
+    assert error.count("\n") == 1
