@@ -38,9 +38,7 @@ EVALUATION_FILE = "evaluation.json"
 AS_WRITTEN = "of the weights as written, which reads of this chip return"
 AT_FITTED_BETA = "of the written weights at the fitted β"
 OWN = "the chip's own law, from below, by its own reads"
-NEAREST_ONLY = "they are of the Boltzmann machine nearest to the chip, which has another law: see that of its own"
-
-
+NEAREST_ONLY = "they are of the Boltzmann machine nearest to the chip, which has another law"
 DIGITAL = Hardware()
 
 

@@ -43,17 +43,17 @@ class Params(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A network of one architecture. `make(rngs)` is its module, `pure` the energy of its parameters alone."""
+    """A network of one architecture. `make(rngs=...)` is its module, `pure` the energy of its parameters alone."""
 
     kind: Kind
-    make: Callable[[nnx.Rngs], nnx.Module] = field(compare=False)
+    make: Callable[..., nnx.Module] = field(compare=False)
     pure: neural.Energy
     sampler: str
     step_size: float
     size: str
 
     def init(self, key: Key[Array, ""], rows: Rows) -> Params:
-        _, network = neural.pure(self.make(nnx.Rngs(key)))
+        _, network = neural.pure(self.make(rngs=nnx.Rngs(key)))
         std = spread(rows) if self.kind == "reals" else np.ones(rows.shape[1], np.float32)
         return Params(network, jnp.asarray(rows.mean(axis=0)), jnp.asarray(std))
 
@@ -155,18 +155,17 @@ class Network:
         of = (self.encoded_energy, params)
         if sampler == "langevin":
             return langevin.sweeps(key, *of, langevin.init(x), n, step_size=self.step_size).position
-        match sampler:
-            case "gwg":
-                n *= x.shape[-1]
-                step = lambda key, state: gwg.step(key, *of, state)  # noqa: E731
-            case "mala":
-                step = lambda key, state: mala.step(key, *of, state, step_size=self.step_size)  # noqa: E731
-            case _:
-                size = math.sqrt(2 * self.step_size)
-                step = lambda key, state: hmc.step(  # noqa: E731
-                    key, *of, state, step_size=size, n_leapfrog=N_LEAPFROG, jitter=JITTER
-                )
-        return metropolis.sweeps(key, step, metropolis.init(*of, x), n)[0].position
+        kernels: dict[str, Callable] = {
+            "gwg": gwg.step,
+            "mala": partial(mala.step, step_size=self.step_size),
+            "hmc": partial(hmc.step, step_size=math.sqrt(2 * self.step_size), n_leapfrog=N_LEAPFROG, jitter=JITTER),
+        }
+
+        def step(step_key: Key[Array, ""], state: metropolis.State) -> tuple[metropolis.State, metropolis.Info]:
+            return kernels[sampler](step_key, *of, state)
+
+        n_steps = n * x.shape[-1] if sampler == "gwg" else n
+        return metropolis.sweeps(key, step, metropolis.init(*of, x), n_steps)[0].position
 
 
 def _here(key: Key[Array, ""], params: Params, rows: Array) -> Array:
@@ -197,26 +196,17 @@ def _network(
     """The same object for the same numbers: rules are compiled for its methods."""
     confinement = 1.0 if kind == "reals" else 0.0
     if name == "mlp":
-        widths = (hidden,) * layers
-        make = partial(_mlp, n_visible, widths, confinement)
+        make = partial(neural.Mlp, n_visible, (hidden,) * layers, confinement=confinement)
         size = f"{layers} layers of {hidden} units"
     else:
         side = math.isqrt(n_visible)
         if side * side != n_visible:
             raise ValueError(f"model 'conv' needs rows that are square images, got {n_visible} values a row")
         channels = tuple(hidden * 2**i for i in range(layers))
-        make = partial(_conv, (side, side, 1), channels, confinement)
+        make = partial(neural.Conv, (side, side, 1), channels, confinement=confinement)
         size = f"layers of {', '.join(map(str, channels))} filters"
-    pure, _ = neural.pure(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    pure, _ = neural.pure(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))
     return Network(kind=kind, make=make, pure=pure, sampler=sampler, step_size=step_size, size=size)
-
-
-def _mlp(n_visible: int, widths: tuple[int, ...], confinement: float, rngs: nnx.Rngs) -> nnx.Module:
-    return neural.Mlp(n_visible, widths, confinement=confinement, rngs=rngs)
-
-
-def _conv(image: tuple[int, int, int], channels: tuple[int, ...], confinement: float, rngs: nnx.Rngs) -> nnx.Module:
-    return neural.Conv(image, channels, confinement=confinement, rngs=rngs)
 
 
 MLP, CONV = (
