@@ -12,6 +12,7 @@ from flax import nnx
 import aimc
 from aimc import evaluation
 from aimc.evaluation.figures import year_figure
+from aimc.noise import HASH
 
 NU, T0, YEAR = 0.06, 20.0, 31_536_000.0
 KEY = jax.random.key(5)
@@ -265,7 +266,8 @@ def test_batches_change_nothing_but_the_reads():
     assert parts["accuracy"].equals(whole["accuracy"])
 
 
-def test_noise_is_drawn_anew_for_every_batch_and_layer():
+@pytest.mark.parametrize("generator", ["threefry2x32", HASH])
+def test_noise_is_drawn_anew_for_every_batch_and_layer(generator):
     """One number a layer and call: equal inputs in two batches must not give equal outputs."""
     layer = nnx.Linear(4, 1, use_bias=False, rngs=nnx.Rngs(0))
     model = aimc.convert(layer, aimc.crossbar(output_noise=0.5, **PLAIN))
@@ -281,7 +283,9 @@ def test_noise_is_drawn_anew_for_every_batch_and_layer():
             jax.debug.callback(lambda value: seen.append(np.asarray(value)), y)
             return y
 
-    nnx.jit(evaluation.score, static_argnums=4)(KEY, Spy(), jnp.ones((4, 4)), jnp.zeros(4, int), 2)
+    nnx.jit(evaluation.score, static_argnums=4)(
+        jax.random.key(5, impl=generator), Spy(), jnp.ones((4, 4)), jnp.zeros(4, int), 2
+    )
     jax.effects_barrier()
     assert len(np.unique(np.concatenate(seen))) == 8
 
