@@ -127,6 +127,7 @@ if __name__ == "__main__":
               "ratio", "ratio to anew"]  # fmt: skip
     text = (
         "Phase-change arrays (`presets.pcm_hermes`), 10 times from 1 s to a year, no compensation; `over_time` without "
-        "its store. Aim: at most 1.3 × the sum of products and draws.\n\n" + table(header, rows)
+        "its store. Ageing draws 15 numbers a cell once a chip, and reuses them at every time; a chip that walks from "
+        "time to time would draw them anew. Aim: at most 1.3 × the sum of products and draws.\n\n" + table(header, rows)
     )
     record("A year of drift on many chips", text, write="--write" in sys.argv)
