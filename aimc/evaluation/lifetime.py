@@ -8,7 +8,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key, Shaped
 
-from aimc.evaluation.compensation import Reference, calibration_vectors, compensate_drift, drift_references
+from aimc.evaluation.compensation import (
+    COMPENSATIONS,
+    Reference,
+    calibration_vectors,
+    compensate_drift,
+    drift_references,
+)
 from aimc.evaluation.score import Score, score
 from aimc.nn.base import Chip
 from aimc.nn.convert import analog_layers, deploy, grow_old
@@ -31,12 +37,14 @@ def follow(
     model = nnx.clone(model)
     _leave_out_idle_rows(model)
     deploy(write_key, model)
-    vector_key, *reference_keys = jax.random.split(reference_key, 1 + len(compensation))
+    vector_key, strength_key = jax.random.split(reference_key)
     vectors = calibration_vectors(vector_key, model, n_vectors) if set(compensation) != {"none"} else {}
-    references = [
-        None if kind == "none" else drift_references(own, model, vectors, per_column=kind == "column")
-        for own, kind in zip(reference_keys, compensation, strict=True)
-    ]
+
+    def reference(kind: str) -> dict[str, Reference] | None:
+        own = jax.random.fold_in(strength_key, COMPENSATIONS.index(kind))  # whatever other kinds are asked for
+        return None if kind == "none" else drift_references(own, model, vectors, per_column=kind == "column")
+
+    references = [reference(kind) for kind in compensation]
     graph, state = nnx.split(model)
 
     def at(seconds: Array) -> Score:
