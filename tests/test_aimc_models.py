@@ -84,3 +84,12 @@ def test_a_model_that_does_not_exist_or_cannot_read_the_data_is_refused():
         models.build("gru", nnx.Rngs(0), DATA["digits"])
     with pytest.raises(ValueError, match="model cnn reads images, and text is text; choose lstm or transformer"):
         models.build("cnn", nnx.Rngs(0), DATA["text"])
+
+
+@pytest.mark.parametrize(("name", "on"), [case[:2] for case in CASES])
+def test_rows_of_the_data_are_read_as_they_are(name, on):
+    """`data` hands out numpy arrays; only types and shapes are followed here, so nothing is compiled."""
+    rows = DATA[on].test.x[:5]
+    assert isinstance(rows, np.ndarray)
+    shape = nnx.eval_shape(lambda model: model(rows), models.build(name, nnx.Rngs(0), DATA[on])).shape
+    assert shape == ((5, 10) if on == "digits" else (5, 64, DATA[on].n_classes))

@@ -1,5 +1,7 @@
 """Two convolutions, each followed by batch normalisation and ReLU, and a linear layer."""
 
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -27,8 +29,8 @@ class CNN(nnx.Module):
             height, width, n_in = -(-height // stride), -(-width // stride), n_out
         self.out = nnx.Linear(height * width * n_in, n_classes, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch ..."]) -> Float[Array, "batch n_classes"]:
-        x = x.reshape(-1, *self.size)
+    def __call__(self, x: Float[Array | np.ndarray, "batch ..."]) -> Float[Array, "batch n_classes"]:
+        x = jnp.asarray(x).reshape(-1, *self.size)
         for conv, norm in zip(self.convolutions, self.norms, strict=True):
             x = nnx.relu(norm(conv(x)))
         return self.out(x.reshape(x.shape[0], -1))

@@ -1,5 +1,7 @@
 """A long short-term memory (Hochreiter and Schmidhuber 1997) over symbols or over the rows of an image."""
 
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -18,8 +20,8 @@ class LSTM(nnx.Module):
         self.recurrent = nnx.RNN(nnx.OptimizedLSTMCell(read.n_out, n_hidden, rngs=rngs), rngs=rngs)
         self.out = nnx.Linear(n_hidden, n_classes, rngs=rngs)
 
-    def __call__(self, x: Array) -> Float[Array, "batch ..."]:
-        states = self.recurrent(self.read(x))
+    def __call__(self, x: Array | np.ndarray) -> Float[Array, "batch ..."]:
+        states = self.recurrent(self.read(jnp.asarray(x)))
         return self.out(states if isinstance(self.read, Symbols) else states[:, -1])
 
 

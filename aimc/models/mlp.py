@@ -3,6 +3,8 @@
 from itertools import pairwise
 from math import prod
 
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -18,8 +20,8 @@ class MLP(nnx.Module):
         self.n_axes = n_axes
         self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(widths)])
 
-    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "*batch n_out"]:
-        x = x.reshape(*x.shape[: x.ndim - self.n_axes], -1)
+    def __call__(self, x: Float[Array | np.ndarray, "..."]) -> Float[Array, "*batch n_out"]:
+        x = jnp.asarray(x).reshape(*x.shape[: x.ndim - self.n_axes], -1)
         for layer in self.layers[:-1]:
             x = nnx.relu(layer(x))
         return self.layers[-1](x)

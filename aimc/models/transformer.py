@@ -1,6 +1,7 @@
 """A small causal transformer: digital attention scores, normalisation before each part (Radford et al. 2019)."""
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -47,8 +48,8 @@ class Transformer(nnx.Module):
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         self.out = nnx.Linear(width, n_classes, rngs=rngs)
 
-    def __call__(self, x: Array) -> Float[Array, "batch ..."]:
-        x = self.read(x)
+    def __call__(self, x: Array | np.ndarray) -> Float[Array, "batch ..."]:
+        x = self.read(jnp.asarray(x))
         if self.enter is not None:
             x = self.enter(x)
         x = x + self.positions(jnp.arange(x.shape[1]))
