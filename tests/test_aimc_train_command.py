@@ -18,6 +18,8 @@ from flax import nnx
 
 from aimc import checkpoint
 from aimc.__main__ import main
+from aimc.commands.train import Train, settings_of
+from aimc.data import NAMES
 from aimc.training.settings import open_run
 
 # On arrays with programming and read noise, so that what resumes includes noise streams.
@@ -122,6 +124,7 @@ def refused(*arguments) -> str:
         (("--model", "gru"), "model must be one of mlp, cnn, lstm, transformer, got 'gru'"),
         (("--data", "fashion"), "data must be digits, text, or a file that ends in"),
         (("--data", "nothing.npy"), "nothing"),
+        (("--labels", "labels.npy"), "labels must be left out unless data is one file of images, got"),
         (("--model", "cnn", "--data", "text"), "model cnn reads images, and text is text"),
         (("--array", "memristor"), "unknown preset 'memristor'; known presets are ideal"),
         (("--recipe", "best"), "recipe must be one of digital, noise_aware, rasch2023, got 'best'"),
@@ -138,6 +141,14 @@ def refused(*arguments) -> str:
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, arguments, message):
     assert message in refused("train", "--out", tmp_path / "run", *arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_the_name_of_built_in_data_is_not_what_the_name_means(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        assert settings_of(Train(out=tmp_path / "run", data=name)).data == name
+        assert settings_of(Train(out=tmp_path / "run", data=f"./{name}")).data == str(tmp_path / name)
 
 
 def test_training_on_arrays_may_start_from_the_weights_of_a_digital_run(tmp_path):

@@ -27,7 +27,7 @@ class Train:
     """digits, text (characters of CPython's help), or your own: a file of images (MNIST's idx3, .npy), a batch of CIFAR
     (.bin), a folder of MNIST or CIFAR, a text (.txt)."""
     labels: Path | None = None
-    """Labels of a file of images, unless they are named alike with "labels" for "images"."""
+    """Labels of a file of images, unless they are named alike with "labels" for "images"; other data brings its own."""
     array: str = "none"
     """A preset that the products run on while training (`aimc presets` lists them), or none."""
     recipe: str | None = None
@@ -52,6 +52,7 @@ class Train:
 
 def settings_of(options: Train) -> "Settings":
     """What the options say in full. Raises ValueError for recipes and numbers that cannot be."""
+    from aimc.data import NAMES
     from aimc.training import RECIPES
     from aimc.training.settings import NO_ARRAY, Settings
 
@@ -59,11 +60,12 @@ def settings_of(options: Train) -> "Settings":
     name = options.recipe or ("digital" if options.array == NO_ARRAY else "noise_aware")
     if name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    is_named = options.data in NAMES  # whatever lies in the current directory
     numbers = ("steps", "batch", "learning_rate", "validate_every")
     given: dict[str, Any] = {one: getattr(options, one) for one in numbers if getattr(options, one) is not None}
     return Settings(
         model=options.model,
-        data=str(Path(options.data).resolve()) if Path(options.data).exists() else options.data,
+        data=options.data if is_named or not Path(options.data).exists() else str(Path(options.data).resolve()),
         labels=None if options.labels is None else str(options.labels.resolve()),
         array=options.array,
         recipe=replace(RECIPES[name], **given),

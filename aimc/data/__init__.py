@@ -13,16 +13,18 @@ def load(name: str, *, labels: Path | None = None) -> Data:
 
     "digits" are scikit-learn's 8 × 8 digits, "text" the characters of CPython's help. A path is a file of images
     (MNIST's IDX, also .gz; .npy; `labels` is the file of their labels unless it is named alike), a binary batch of
-    CIFAR (.bin), a folder of MNIST or CIFAR, or a text (.txt). Raises ValueError for anything else, OSError where
-    there is no such file.
+    CIFAR (.bin), a folder of MNIST or CIFAR, or a text (.txt). Raises ValueError for anything else and for `labels`
+    that would not be read, OSError where there is no such file.
     """
     from aimc.data import digits, files, images, text
 
+    path = Path(name)
+    if labels is not None and (name in NAMES or path.is_dir() or path.suffix in (".txt", ".bin")):
+        raise ValueError(f"labels must be left out unless data is one file of images, got {labels} for {name}")
     if name == "digits":
         return digits.load()
     if name == "text":
         return text.load()
-    path = Path(name)
     if path.suffix == ".txt":
         return text.read(path)
     if path.is_dir() or path.suffix in (".npy", ".bin") or files.is_idx(path):

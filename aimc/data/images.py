@@ -14,10 +14,11 @@ LEAST_ROWS = 25  # a fifth of four fifths of them validates
 def read(path: Path, labels: Path | None = None) -> Data:
     """Images with labels, from a folder or a file.
 
-    A folder of MNIST (`train-images-idx3-ubyte`, `t10k-…`, also .gz) or of CIFAR (`data_batch_1.bin` … and
-    `test_batch.bin`, or `train.bin` and `test.bin`) brings its own test part; of a single file a fifth is the test
-    part. A fifth of the rest validates, each the same on every computer (`held_out`). The labels of a file with
-    "images" in its name are looked for in that with "labels" instead, unless `labels` names them.
+    A folder of MNIST (`train-images-idx3-ubyte`, `t10k-…`, also .gz, which is left out beside its unpacked file) or of
+    CIFAR (`data_batch_1.bin` … and `test_batch.bin`, or `train.bin` and `test.bin`) brings its own test part; of a
+    single file a fifth is the test part. A fifth of the rest validates, each the same on every computer (`held_out`).
+    The labels of a file with "images" in its name are looked for in that with "labels" instead, unless `labels` names
+    them.
     Bytes become values from 0 to 1; other numbers stay as they are. Raises ValueError for what cannot be read.
     """
     train, test = _folder(path) if path.is_dir() else (_rows(path, labels), None)
@@ -53,7 +54,9 @@ def _folder(folder: Path) -> tuple[Split, Split]:
 
 
 def _named(names: list[str], start: str, middle: str) -> list[str]:
-    return [name for name in names if name.startswith(start) and middle in name]
+    found = [name for name in names if name.startswith(start) and middle in name]
+    # torchvision keeps a file beside what it was unpacked from: the same rows twice would land in two parts.
+    return [name for name in found if not (name.endswith(".gz") and name.removesuffix(".gz") in found)]
 
 
 def _rows(path: Path, labels: Path | None = None) -> Split:
