@@ -12,6 +12,7 @@ from flax import nnx
 import aimc
 from aimc import evaluation
 from aimc.evaluation.figures import year_figure
+from aimc.evaluation.score import array_hash, model_hash
 from aimc.noise import HASH
 
 NU, T0, YEAR = 0.06, 20.0, 31_536_000.0
@@ -283,11 +284,26 @@ def test_noise_is_drawn_anew_for_every_batch_and_layer(generator):
             jax.debug.callback(lambda value: seen.append(np.asarray(value)), y)
             return y
 
-    nnx.jit(evaluation.score, static_argnums=4)(
-        jax.random.key(5, impl=generator), Spy(), jnp.ones((4, 4)), jnp.zeros(4, int), 2
-    )
+    evaluation.score(jax.random.key(5, impl=generator), Spy(), (jnp.ones((4, 4)), jnp.zeros(4, int)), batch=2)
     jax.effects_barrier()
     assert len(np.unique(np.concatenate(seen))) == 8
+
+
+def test_stores_of_networks_that_differ_in_more_than_numbers_are_not_mixed():
+    """The same numbers behind another function, or in other places, are another network; built again they are not."""
+    spec = aimc.presets.ideal()
+
+    def net(function, swapped=False, analog_bias=False):
+        layers = [nnx.Linear(3, 3, rngs=nnx.Rngs(i)) for i in range(2)]
+        model = nnx.Sequential(layers[0], lambda x: function(x), layers[1])
+        if swapped:  # the leaves keep their order
+            model = nnx.Sequential(layers[0], layers[1], lambda x: function(x))
+        return model_hash(aimc.convert(model, spec, analog_bias=analog_bias), jnp.ones((4, 3)))
+
+    found = [net(nnx.relu), net(nnx.tanh), net(nnx.relu, swapped=True), net(nnx.relu, analog_bias=True)]
+    assert len(set(found)) == 4
+    assert net(nnx.relu) == found[0]
+    assert array_hash({"a": X}) != array_hash({"b": X})
 
 
 @pytest.mark.parametrize("kind", ["batch norm", "text"])

@@ -157,6 +157,7 @@ def test_a_layer_that_counts_for_nothing_hurts_nothing_and_the_other_is_all():
         ({"fields": ("device.nonsense",)}, "Gaussian has no field 'nonsense'; it has g_max"),
         ({"fields": ("device.slow_std_of_g",)}, r"layer first has no noise in device\.slow_std_of_g"),
         ({"fields": ()}, "fields must name at least one field"),
+        ({"fields": ("device.spread", "device.spread")}, r"fields must name every field once, got device\.spread, dev"),
         ({"upto": 0.0}, "upto must be a finite scale above 0"),
         ({"seconds": -1.0}, "seconds must be a finite time of at least 0"),
         ({"chips": 0}, "chips must be at least 1"),
@@ -183,6 +184,15 @@ def test_the_figure_has_a_bar_with_its_interval_for_every_layer(drifted):
 
 
 # Commands.
+
+
+def strict(text):
+    """What JSON says, as a parser reads it that knows no Infinity and no NaN."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def command(*arguments):
@@ -224,7 +234,7 @@ def test_evaluate_goes_on_where_it_was_interrupted_and_says_what_the_library_fin
     assert f"finished points are kept in {store}; the same command goes on there" in said
     code, said, _ = command("evaluate", run_directory, *ON_IDEAL, "--out", store, "--plot", page, "--json")
     assert code == 0
-    found = json.loads(said)
+    found = strict(said)
     assert [row["time_s"] for row in found["rows"]] == [1.0, 3600.0]
     assert all(row["accuracy_mean"] == pytest.approx(found["digital_accuracy"]) for row in found["rows"])
     assert found["n_labels"] == 30
@@ -252,9 +262,19 @@ def test_sensitivity_prints_every_layer(run_directory):
     )
     code, said, _ = command("sensitivity", *asked)
     assert code == 0
-    found = json.loads(said)
+    found = strict(said)
+    assert set(np.ravel(found["alone_low"]["data"])) == {None}  # one chip has no interval
     assert found["layers"] == ["layers/0", "layers/1", "layers/2"]
     assert np.shape(found["alone"]["data"]) == (2, 3)
+
+
+def test_json_of_one_chip_says_null_where_an_interval_is_infinite(run_directory):
+    asked = ("--array", "ideal", "--limit", 30, "--chips", 1, "--times", "1", "--compensation", "none", "--json")
+    code, said, _ = command("evaluate", run_directory, *asked)
+    assert code == 0
+    (row,) = strict(said)["rows"]
+    assert row["accuracy_low"] is None
+    assert row["accuracy_p5"] == row["accuracy_mean"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 """`aimc evaluate`: a trained network on many chips, while they get older."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from aimc.commands.trained import progress, subject, write_plot
+from aimc.commands.trained import print_json, progress, subject, write_plot
 
 if TYPE_CHECKING:
     import xarray
@@ -42,7 +41,7 @@ class Evaluate:
     seed: int = 0
     """Root of all randomness."""
     json: bool = False
-    """Print JSON instead of a table."""
+    """Print JSON instead of a table; an interval that is infinite, of one chip, is null."""
 
 
 def run(options: Evaluate) -> None:
@@ -70,7 +69,7 @@ def run(options: Evaluate) -> None:
         write_plot(evaluation.year_figure(results, network.title), options.plot)
     if options.json:
         about = {name: results.attrs[name] for name in ("digital_accuracy", "digital_loss", "n_labels")}
-        print(json.dumps(about | {"chips": options.chips, "rows": evaluation.as_rows(results)}, indent=2))
+        print_json(about | {"chips": options.chips, "rows": evaluation.as_rows(results)})
         return
     _print(results, network.title, options)
 

@@ -1,13 +1,12 @@
 """`aimc sensitivity`: which layer's noise hurts a trained network."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from aimc.commands.trained import progress, subject, write_plot
+from aimc.commands.trained import print_json, progress, subject, write_plot
 
 if TYPE_CHECKING:
     import xarray
@@ -49,7 +48,7 @@ class Sensitivity:
     seed: int = 0
     """Root of all randomness."""
     json: bool = False
-    """Print JSON instead of a table."""
+    """Print JSON instead of a table; an interval that is infinite, of one chip, is null."""
 
 
 def run(options: Sensitivity) -> None:
@@ -79,7 +78,7 @@ def run(options: Sensitivity) -> None:
     if options.plot is not None:
         write_plot(evaluation.sensitivity_figure(found, network.title, options.metric), options.plot)
     if options.json:
-        print(json.dumps(found.drop_attrs().to_dict()["data_vars"] | {"layers": found["layer"].values.tolist()}))
+        print_json(found.drop_attrs().to_dict()["data_vars"] | {"layers": found["layer"].values.tolist()})
         return
     _print(found, network.title, options)
 

@@ -1,8 +1,10 @@
 """What the commands that judge a trained network share: the network on its arrays, the part of the data, progress."""
 
+import json
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,6 +71,19 @@ def progress(what: str, store: Path | None) -> Generator[Callable[[int, int], No
         raise
     finally:
         bar.stop()
+
+
+def print_json(content: Any) -> None:
+    """Strict JSON on stdout, which has no infinity: a number that is not finite is null."""
+    print(json.dumps(_finite(content), indent=2, allow_nan=False))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _finite(part) for name, part in content.items()}
+    if isinstance(content, list):
+        return [_finite(part) for part in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
 
 
 def write_plot(picture: Any, path: Path) -> None:

@@ -1,7 +1,6 @@
 """One chip from the day it is written: aged, compensated and scored at many times."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +34,6 @@ def follow(
     says what is random and what is shared. Pure, so that chips can be evaluated side by side."""
     write_key, age_key, reference_key, read_key = jax.random.split(key, 4)
     model = nnx.clone(model)
-    _leave_out_idle_rows(model)
     deploy(write_key, model)
     vector_key, strength_key = jax.random.split(reference_key)
     vectors = calibration_vectors(vector_key, model, n_vectors) if set(compensation) != {"none"} else {}
@@ -61,19 +59,11 @@ def follow(
             for path, layer in analog_layers(chip):
                 assert layer.chip is not None
                 layer.chip = Chip(layer.chip.get_value()._replace(gain=gains[path]))
-            return score(score_key, chip, x, y, batch)
+            return score(score_key, chip, (x, y), batch=batch)
 
         return jax.vmap(with_gains)(gains)
 
     return jax.lax.map(at, times)
-
-
-def _leave_out_idle_rows(model: nnx.Module) -> None:
-    """Arrays that are only as long as their weights: rows beyond are never driven, but would be simulated."""
-    for _, layer in analog_layers(model):
-        rows = min(layer.spec.rows, layer.matrices().shape[-2])
-        if layer.spec.wiring is None and rows < layer.spec.rows:  # through wires idle rows conduct too
-            layer.spec = nnx.data(replace(layer.spec, rows=rows))
 
 
 def _gains(key: Key[Array, ""], model: nnx.Module, references: Mapping[str, Reference] | None) -> dict[str, Array]:

@@ -1,5 +1,7 @@
 """How well a model predicts labels, and what a model is made of."""
 
+import re
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -8,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Float, Key
 
 from aimc.nn.base import AnalogLayer
-from aimc.nn.convert import to_digital
+from aimc.nn.convert import deploy, to_digital
 
 
 class Score(NamedTuple):
@@ -21,17 +23,24 @@ class Score(NamedTuple):
     loss: Float[Array, "*points"]
 
 
-def score(
-    key: Key[Array, ""],
-    model: nnx.Module,
-    x: Shaped[Array, "n ..."],
-    y: Int[Array, "n ..."],
-    batch: int | None = None,
-) -> Score:
-    """Accuracy and loss of a model on inputs x and labels y, `batch` inputs a call (None: all); random as its reads.
+def score(key: Key[Array, ""], model: nnx.Module, data: tuple[Any, Any], *, batch: int | None = 256) -> Score:
+    """Accuracy and loss of a model on a pair of inputs (n, ...) and labels (n, ...), `batch` inputs a call (None: all).
 
-    Analog layers draw from key, whatever their own streams hold; the model is left as it was.
+    A model on arrays that are not deployed is written once. Random: that write, and reads; analog layers draw from key,
+    whatever their own streams hold. The model is left as it was. Raises ValueError for data that is no such pair.
     """
+    graph, state = nnx.split(model)
+    return _score(key, state, *check_data(data, batch), graph=graph, batch=batch)
+
+
+@partial(jax.jit, static_argnames=("graph", "batch"))
+def _score(
+    key: Key[Array, ""], state: nnx.State, x: Array, y: Array, *, graph: nnx.GraphDef, batch: int | None
+) -> Score:
+    model = nnx.merge(graph, state, copy=True)
+    if any(layer.chip is None for layer in _layers(model)):
+        write_key, key = jax.random.split(key)
+        deploy(write_key, model)
     graph, state = nnx.split(model)
     n = x.shape[0]
     size = n if batch is None else min(batch, n)
@@ -82,24 +91,35 @@ def check_labels(model: nnx.Module, x: Array, y: Array) -> None:
         raise ValueError(f"labels must be from 0 to {logits[-1] - 1}, the classes of the logits, got {low} to {high}")
 
 
-def model_hash(model: nnx.Module) -> str:
-    """SHA-256 of all numbers that a model computes with: weights, statistics, levels of its arrays; random streams left
-    out."""
-    return array_hash(nnx.state(model, nnx.Not(nnx.RngState)))
+def model_hash(model: nnx.Module, x: Array) -> str:
+    """SHA-256 of what a model on arrays computes from inputs like x: weights, statistics, levels of its arrays, each
+    with its place; which layers have an analog bias; and the program of its digital twin. Random streams are left out.
+    """
+    graph, state = nnx.split(to_digital(model))
+    program = jax.make_jaxpr(lambda state, x: nnx.merge(graph, state, copy=True)(x))(state, x[:1])
+    text = re.sub(r"0x[0-9a-f]+", "", str(program))  # where functions lie in memory says nothing
+    biases = [path for path, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLayer) and layer.analog_bias]
+    numbers = array_hash((nnx.state(model, nnx.Not(nnx.RngState)), program.consts))
+    return sha256(f"{numbers} {biases} {text}".encode()).hexdigest()
 
 
 def array_hash(tree: Any) -> str:
-    """SHA-256 of the numbers of a tree, in their order, shapes and types included."""
+    """SHA-256 of the numbers of a tree, in their order, with their places, shapes and types."""
     digest = sha256()
-    for leaf in jax.tree.leaves(tree):
+    for path, leaf in jax.tree.leaves_with_path(tree):
         array = np.asarray(leaf)
-        digest.update(f"{array.shape} {array.dtype} ".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _layers(model: nnx.Module) -> list[AnalogLayer]:
+    return [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLayer)]
 
 
 def _reseed(key: Key[Array, ""], model: nnx.Module) -> None:
     """Let every analog layer draw from its own part of key."""
-    layers = [layer for _, layer in nnx.iter_modules(model) if isinstance(layer, AnalogLayer)]
+    layers = _layers(model)
     for layer_key, layer in zip(jax.random.split(key, max(1, len(layers))), layers, strict=False):
         layer.noise.key.set_value(layer_key)  # of any generator, whatever the stream had
         layer.noise.count[...] = jnp.zeros_like(layer.noise.count[...])

@@ -70,6 +70,8 @@ def sensitivity(
         raise ValueError(f"chips must be at least 1, got {chips}")
     if not fields:
         raise ValueError("fields must name at least one field of the arrays, got none")
+    if len(set(fields)) < len(fields):
+        raise ValueError(f"fields must name every field once, got {', '.join(fields)}")
     for path, layer in layers:
         check_compensation(path, layer.spec, (compensation,))
         for field in fields:
@@ -100,7 +102,7 @@ def sensitivity(
         spec={
             "study": "sensitivity to the noise of layers",
             "key": np.asarray(jax.random.key_data(key)).tolist(),
-            "model": model_hash(model),
+            "model": model_hash(model, x),
             "arrays": {path: str(jax.tree.structure(layer.spec)) for path, layer in layers},
             "data": array_hash((x, y)),
             "fields": list(fields),

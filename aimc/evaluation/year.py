@@ -47,7 +47,8 @@ def over_time(
       ages from the day it was written in one step, with the same random numbers, so that its state at each time has
       the exact law (`aimc.age`), and a time gives the same numbers whatever other times are asked for; what fluctuates
       on its own between two times (1/f noise) is more alike at both than in one walk from time to time.
-    * Reads are fresh at every time. Variants of compensation share the chip and all random numbers.
+    * Reads are fresh at every time. Variants of compensation share the chip and the reads that are scored; the
+      reads that their gains come from are each variant's own, and the same whatever other variants are asked for.
     * Compensation takes its reference right after the write and sets gains just before every evaluation, from
       `n_vectors` reads of random vectors a layer (`calibration_vectors`), with the noise of these reads.
 
@@ -68,12 +69,12 @@ def over_time(
     model.eval()
     graph, state = nnx.split(model)
     check_labels(model, x, y)
-    digital = jax.jit(lambda model, x, y: score(jax.random.key(0), model, x, y, batch))(to_digital(model), x, y)
+    digital = score(jax.random.key(0), to_digital(model), (x, y), batch=batch)
     axes, inner = {"chip": range(chips)}, {"time_s": times, "compensation": list(compensation)}
     what = {
         "study": "accuracy over time",
         "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "model": model_hash(model),
+        "model": model_hash(model, x),
         "arrays": {path: str(jax.tree.structure(layer.spec)) for path, layer in layers},
         "data": array_hash((x, y)),
         "n_vectors": n_vectors,

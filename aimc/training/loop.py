@@ -13,9 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from aimc.data.base import Data, Split
-from aimc.evaluation.score import Score
-from aimc.evaluation.score import score as score_of
-from aimc.nn.base import AnalogLayer
+from aimc.evaluation.score import Score, score
 from aimc.nn.convert import deploy, set_modifier_scale, undeploy
 from aimc.nn.ranges import clip_kernel
 from aimc.training.order import order
@@ -109,17 +107,10 @@ def fit(
             raise Diverged(int(state.step) + int(np.argmin(np.isfinite(losses))) + 1, state, "the loss")
         if not is_finite:
             raise Diverged(int(new.step), state, "a parameter")
-        state, score = _looked_at(new, data.validation, recipe)
-        if after_chunk is not None and after_chunk(state, Info(losses, score)):
+        state, seen = _looked_at(new, data.validation, recipe)
+        if after_chunk is not None and after_chunk(state, Info(losses, seen)):
             break
     return trained(state)
-
-
-def score(key: Key[Array, ""], model: nnx.Module, part: Split, *, batch: int = 256) -> Score:
-    """Accuracy and loss of a model on a part of the data, `batch` rows a call; one on arrays that is not deployed is
-    written once. Random: writes and reads, from key."""
-    graph, state = nnx.split(model)
-    return _score(key, state, jnp.asarray(part.x), jnp.asarray(part.y), graph=graph, batch=batch)
 
 
 def check_sizes(data: Data, recipe: Recipe, *, chunk: int = CHUNK, n_devices: int = 1) -> None:
@@ -177,15 +168,6 @@ def _looked_at(state: TrainState, part: Split, recipe: Recipe) -> tuple[TrainSta
     if seen.loss < state.best.loss:
         state = state._replace(best=Best(state.params, state.rest, seen.loss, state.step))
     return state, seen
-
-
-@partial(jax.jit, static_argnames=("graph", "batch"))
-def _score(key: Key[Array, ""], state: nnx.State, x: Array, y: Array, *, graph: nnx.GraphDef, batch: int) -> Score:
-    write_key, read_key = jax.random.split(key)
-    model = nnx.merge(graph, state, copy=True)
-    if any(module.chip is None for _, module in nnx.iter_modules(model) if isinstance(module, AnalogLayer)):
-        deploy(write_key, model)
-    return score_of(read_key, model, x, y, batch)
 
 
 def _clipped(params: Any, recipe: Recipe) -> Any:
