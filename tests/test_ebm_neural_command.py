@@ -98,6 +98,21 @@ def test_bounds_of_reals_hold_the_value_by_quadrature(reals):
     assert said["r_hat"] < 1.1
 
 
+def test_the_log_partition_under_a_bound_does_not_depend_on_the_rows_it_is_of(reals):
+    """Upper bound plus mean energy is minus the estimate of log Z: the same for other rows, in another order, far out,
+    and with others appended, as the step of the paths is found on the rows of training."""
+    found, (data_, parts) = run.model(reals), run.open_data(reals)
+    rows = np.asarray(data_.test[:100])
+    far = rows.mean(0) + 5 * (rows - rows.mean(0))
+    estimates = []
+    for chosen in (rows, rows[::-1], far, np.concatenate([far, rows])):
+        bounds = found.law.bounds(
+            jax.random.key(2), found.params, chosen, parts.train, n_chains=64, betas=np.linspace(0, 1, 20)
+        )
+        estimates.append(bounds.upper - found.law.log_likelihood(found.params, chosen, 0.0).mean())
+    np.testing.assert_allclose(estimates, estimates[0], rtol=1e-9)
+
+
 def test_samples_of_reals_are_in_the_units_of_the_data(reals, tmp_path):
     """Mean and deviation of 2,000 samples beside those of the rows, to a tenth of a deviation; a report beside them."""
     out = tmp_path / "samples.npy"

@@ -30,7 +30,7 @@ from ebm.samplers import gwg, hmc, langevin, mala, metropolis
 SAMPLERS = ("langevin", "mala", "hmc")  # of real units
 N_LEAPFROG = 5
 JITTER = 0.2
-TUNING_ROWS = 64  # from which annealing finds the step of its paths
+TUNING_ROWS = 64  # of training: a step found on the rows of a bound would make it depend on their company
 
 
 class Params(NamedTuple):
@@ -133,7 +133,7 @@ class Network:
         path = ais.neural(self.row_energy, params, kind, mean=params.mean, std=std)
         if kind == "real":
             key, tune_key = jax.random.split(key)
-            path = ais.with_tuned_step(tune_key, path, rows[:TUNING_ROWS])
+            path = ais.with_tuned_step(tune_key, path, train[:TUNING_ROWS])
         return ais.log_likelihood(key, path, rows, **options)
 
     def filters(self, params: Params) -> tuple[str, Any]:
