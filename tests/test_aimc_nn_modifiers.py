@@ -47,6 +47,15 @@ def test_write_noise_is_gaussian_noise_relative_to_the_largest_weight(relative_t
     assert np.abs(correlation).max() < Z / np.sqrt(N)
 
 
+@pytest.mark.parametrize(("relative_to", "size"), [("column", 0.0), ("tensor", 0.1 * float(jnp.abs(W[:, 1:]).max()))])
+def test_a_column_of_zeros_gets_the_noise_of_the_tensor_and_none_of_its_own(relative_to, size):
+    modifier = nn.Modifier(sigma=0.1, relative_to=relative_to)
+    draw = jax.jit(jax.vmap(lambda key: modified(key, W.at[:, 0].set(0.0), modifier, IDEAL)))
+    zeros = np.asarray(draw(jax.random.split(jax.random.key(1), N)), np.float64)[:, :, 0]
+    assert abs(zeros.var() - size**2) <= Z * size**2 * np.sqrt(2.0 / zeros.size)
+    assert (np.asarray(draw(jax.random.split(jax.random.key(1), 1))[0, :, 1:]) != W[:, 1:]).all()
+
+
 def test_dropped_connections_are_zero_with_the_stated_probability():
     w, p = np.asarray(W, np.float64), 0.2
     draws = _draws(nn.Modifier(drop_connect=0.1, scale=2.0))

@@ -42,6 +42,40 @@ def test_calibration_finds_the_quantiles_the_deviations_and_the_largest():
     assert float(zeros.spec.inputs.range) == 1.0
 
 
+def test_watching_leaves_the_model_as_it_was_but_for_its_random_streams():
+    """In training, so that batch normalisation gathers statistics; with wires, whose circuit a layer carries on."""
+
+    class Net(nnx.Module):
+        def __init__(self):
+            self.first, self.norm = nnx.Linear(32, 4, rngs=nnx.Rngs(0)), nnx.BatchNorm(4, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return self.norm(self.first(x))
+
+    def kept():
+        variables = nnx.to_flat_state(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat, nn.base.Carried)))
+        return [np.asarray(leaf) for _, own in variables for leaf in jax.tree.leaves(own)]
+
+    model = nn.convert(Net(), aimc.crossbar(read_noise=0.02, wiring=aimc.Wiring(refold_every=2)))
+    model.train()
+    before = kept()
+    seen = nn.watch(model, [DATA[:200], DATA[200:]])
+    assert int(seen["first"].n_vectors) == 400
+    nn.calibrate(model, [DATA[:200]], inputs="max")
+    assert len(before) > 6  # the kernel, four of the normalisation, a carried circuit
+    for own, found in zip(before, kept(), strict=True):
+        np.testing.assert_array_equal(found, own)
+    assert float(model.first.spec.inputs.range) == pytest.approx(float(jnp.abs(DATA[:200]).max()))
+
+
+def test_a_kernel_is_cut_at_its_deviations_unless_its_entries_are_alike():
+    kernel = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
+    expected = np.clip(kernel, -1.5 * kernel.std(), 1.5 * kernel.std())
+    np.testing.assert_allclose(nn.clip_kernel(jnp.asarray(kernel), 1.5), expected, rtol=1e-5)
+    for alike in (jnp.full((30, 20), 0.1), jnp.ones((1, 1)), jnp.zeros((2, 2))):
+        np.testing.assert_array_equal(nn.clip_kernel(alike, 2.0), alike)
+
+
 def test_a_recurrent_model_is_watched_at_every_step():
     class Net(nnx.Module):
         def __init__(self):

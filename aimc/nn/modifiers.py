@@ -38,8 +38,10 @@ class Modifier:
 
     They are weights like any others to the array, whose scale is then that of the largest of them. `scale` multiplies
     `bit_drop`, `sigma`, `programming` and `drop_connect`: ramp it up as training goes on
-    (`aimc.nn.set_modifier_scale`). All levels are data: other values do not compile again. The gradient reaches the
-    clean weight straight through. Raises ValueError for choices that cannot exist.
+    (`aimc.nn.set_modifier_scale`). All levels of a layer's modifier are data: other values do not compile again, but in
+    a `Recipe`, which is static. The gradient reaches the clean weight straight through: to it all of this is a
+    constant, dropped weights and bits too, whose expected loss has a slope smaller by about that probability. Raises
+    ValueError for choices that cannot exist.
     """
 
     n_levels: Level | None = None
@@ -64,8 +66,9 @@ def modified(
     The derivative with respect to `w` is 1.
     """
     clean = jax.lax.stop_gradient(w)
-    w_max = column_scale(clean, modifier.relative_to)  # 1 where all weights are zero, which get no noise
-    reach = jnp.where(jnp.max(jnp.abs(clean), axis=0) > 0, w_max, 0.0)
+    w_max = column_scale(clean, modifier.relative_to)
+    # The same, but 0 where all weights are zero, which get no noise.
+    reach = jnp.max(jnp.abs(clean), axis=0 if modifier.relative_to == "column" else None)
     scale = modifier.scale
     changed = clean
     bit_key, noise_key, write_key, drop_key = jax.random.split(_cheap(key), 4)

@@ -14,6 +14,7 @@ from aimc.nn.monitor import Monitor, Seen, Sizes, nothing, percentile, rms
 from aimc.readout.base import check_choice
 from aimc.readout.calibration import optimal_clip
 
+ALIKE = 1e-5  # of the largest entry: the deviation of equal entries is not zero but the rounding of their mean
 METHODS = ("percentile", "std", "max", "gaussian")
 
 
@@ -22,10 +23,13 @@ def watch(
 ) -> dict[str, Seen]:
     """What passes every analog layer, by path, while the model is called on every batch (`call(model, batch)`).
 
-    Random as the model's calls are. The model is left as it was, but for its noise streams. Raises ValueError for a
+    Random as the model's calls are. The model is left as it was, but for its random streams: statistics of batches that
+    it gathers on the way count while it is watched and are then what they were. Raises ValueError for a
     model without analog layers or no batch.
     """
     layers = analog_layers(model, "watch")
+    variables = [v for _, v in nnx.iter_graph(model) if isinstance(v, nnx.Variable) and not isinstance(v, nnx.RngState)]
+    before = [variable.get_value() for variable in variables]
     for _, layer in layers:
         layer.monitor = Monitor(nothing())
 
@@ -47,6 +51,8 @@ def watch(
     finally:
         for _, layer in layers:
             layer.monitor = None
+        for variable, value in zip(variables, before, strict=True):
+            variable.set_value(value)
 
 
 def calibrate(
@@ -66,7 +72,8 @@ def calibrate(
     start theirs), "max", and for outputs "gaussian" (the clip of least error if sums were Gaussian,
     `aimc.readout.calibration.optimal_clip`); None leaves a range as it is. With `learn` the values are where learning
     starts: the ranges become parameters (`Range`), trained with the step-size gradient of Esser et al. 2020.
-    A layer that saw only zeros gets 1. Raises ValueError for another method or a number that cannot be.
+    A layer that saw only zeros gets 1. Nothing else of the model changes but its random streams (`watch`). Raises
+    ValueError for another method or a number that cannot be.
     """
     for name, method in (("inputs", inputs), ("outputs", outputs)):
         if method is not None:
@@ -87,8 +94,10 @@ def calibrate(
 
 def clip_kernel(kernel: Float[Array, "..."], deviations: float) -> Float[Array, "..."]:
     """The kernel, cut at ± `deviations` of its standard deviation, so that few large weights do not set the scale of
-    all conductances (Joshi et al. 2020)."""
-    bound = deviations * jnp.std(kernel)
+    all conductances (Joshi et al. 2020). One whose entries are all alike has no deviation to be cut at and stays."""
+    deviation = jnp.std(kernel)
+    is_alike = deviation <= ALIKE * jnp.max(jnp.abs(kernel))
+    bound = jnp.where(is_alike, jnp.inf, deviations * deviation)
     return jnp.clip(kernel, -bound, bound)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import optax
 from flax import nnx
 
@@ -54,7 +55,8 @@ class Recipe:
     weight_clip: float | None = None
     """Kernels are cut at so many of their standard deviations after each step (Joshi et al. 2020)."""
     modifier: Modifier | None = None
-    """What training does to the weights besides the array's own noise."""
+    """What training does to the weights besides the array's own noise, its levels kept as floats: a recipe is static,
+    another level another program. None: what the layers' own modifiers do, if they have any (`aimc.nn.modify`)."""
     ramp: int = 0
     """Steps in which the modifier's scale rises from 0 to 1."""
     deploy_per_step: bool = True
@@ -80,6 +82,7 @@ class Recipe:
         check_choice("decay", self.decay, ("cosine", "constant"))
         if self.modifier is not None:
             check(self.modifier)
+            object.__setattr__(self, "modifier", jax.tree.map(float, self.modifier))
 
     def transformation(self) -> optax.GradientTransformation:
         """What turns gradients into changes of the parameters."""

@@ -51,7 +51,8 @@ def init(key: Key[Array, ""], model: nnx.Module, recipe: Recipe) -> TrainState:
     model = nnx.clone(model)
     if has_arrays(model):
         undeploy(model)
-        modify(model, recipe.modifier)
+        if recipe.modifier is not None:
+            modify(model, recipe.modifier)
     elif recipe.modifier is not None:
         raise ValueError("modifier acts on the weights of arrays, of which the model has none; convert it first")
     model.train()
@@ -72,7 +73,7 @@ def start(key: Key[Array, ""], model: nnx.Module, data: Data, recipe: Recipe) ->
         if not has_arrays(model):
             raise ValueError("ranges are those of arrays, of which the model has none; convert it first")
         model = nnx.clone(model)
-        model.eval()
+        model.train()  # what the layers will see: fresh batch statistics say nothing of it
         rows = order(key, 0, recipe.ranges.batches, len(data.train.y), recipe.batch)
         how = asdict(recipe.ranges)
         how.pop("batches")
