@@ -1,11 +1,11 @@
 """Networks on arrays: the runs behind docs/network-study.md and the format table of docs/networks.md.
 
-    python benchmarks/network_study.py {noise,mapping,drift,recurrent,formats} [--reduced] [--write] [--seeds N]
+    python benchmarks/network_study.py {noise,mapping,drift,recurrent,formats,year,layers} [--write] [...]
 
 noise: output noise against weight noise. mapping: pairs against offset cells. drift: a day on phase-change cells,
 trained digitally or noise-aware. recurrent: an LSTM against a CNN. formats: the same models in bf16, FP8, microscaling
-and logarithms, trained and evaluated. Each writes docs/networks-<name>.json; --reduced runs a small version, whose
-committed numbers CI reproduces.
+and logarithms, trained and evaluated. year, layers: a CNN over a year, and which of its layers hurts. Each writes
+docs/networks-<name>.json; --reduced runs a small version, whose committed numbers CI reproduces.
 """
 
 import argparse
@@ -25,12 +25,19 @@ from record import record, table
 from scipy import stats
 
 import aimc
-from aimc import data, formats, models, training
+from aimc import data, evaluation, formats, models, training
 from aimc.data import Data, Split
-from aimc.evaluation import over_time
+from aimc.figures import write_page
 from aimc.spec import CrossbarSpec, crossbar
 
 DOCS = Path(__file__).parents[1] / "docs"
+PAGES: Path | None = None  # where figures are drawn, if at all
+LEVELS = (0.02, 0.05, 0.1)
+DECIBELS = (15, 10, 5)
+BITS = (6, 5, 4)
+DAY = 86400.0
+PLAIN: dict[str, Any] = {"dac_bits": None, "adc_bits": None}
+ENCODINGS = ("offset_column", "one_sided")
 PLACES = (("mlp", "digits"), ("cnn", "digits"), ("lstm", "text"), ("transformer", "text"))
 Specs = Mapping[str, CrossbarSpec]
 
@@ -57,13 +64,17 @@ def verdict(differences: Any) -> str:
 class Sizes(argparse.Namespace):
     """How much of a study is run: all of it, or what CI reproduces."""
 
-    def __init__(self, *, is_reduced: bool, seeds: int) -> None:
+    def __init__(self, *, is_reduced: bool, seeds: int, models: tuple[str, ...]) -> None:
         super().__init__()
         self.seeds = tuple(range(2 if is_reduced else seeds))
         self.chips = 2 if is_reduced else 5
-        self.steps = {"digits": 60 if is_reduced else 1200, "text": 20 if is_reduced else 600}
-        self.rows = {"digits": 1 << 20, "text": 8 if is_reduced else 128}
-        self.places = PLACES[:2] if is_reduced else PLACES
+        self.steps = {"digits": 60 if is_reduced else 1200, "text": 300}
+        self.rows = {"digits": 1 << 20, "text": 64}
+        self.levels = LEVELS[-1:] if is_reduced else LEVELS
+        self.decibels = DECIBELS[1:2] if is_reduced else DECIBELS
+        self.bits = BITS[-1:] if is_reduced else BITS
+        self.formats = ("float32", "mxfp4") if is_reduced else tuple(formats.FORMATS)
+        self.places = PLACES[:1] if is_reduced else tuple(place for place in PLACES if place[0] in models)
 
 
 def trained(place: tuple[str, str], seed: int, sizes: Sizes, spec: CrossbarSpec | None = None) -> nnx.Module:
@@ -141,13 +152,6 @@ def at_snr(model: nnx.Module, field: str, target: float, part: Split) -> dict[st
     return {row.path: crossbar(**PLAIN, **{field: 0.1 * 10 ** ((row.snr_db - target) / 20)}) for row in rows}
 
 
-PLAIN: dict[str, Any] = {"dac_bits": None, "adc_bits": None}
-LEVELS = (0.02, 0.05, 0.1)
-DECIBELS = (15, 10, 5)
-BITS = (6, 5, 4)
-DAY = 86400.0
-
-
 def noise(sizes: Sizes) -> list[dict[str, Any]]:
     """Question 1: one error at a time, at the same size in the array's units, and at the same signal over noise."""
     found = []
@@ -155,11 +159,11 @@ def noise(sizes: Sizes) -> list[dict[str, Any]]:
         for seed in sizes.seeds:
             model, part = trained(place, seed, sizes), test_part(place, sizes)
             show = _shown(place, sizes)
-            for level in LEVELS:
+            for level in sizes.levels:
                 for field in ("read_noise", "output_noise"):
                     specs = specs_of(model, crossbar(**PLAIN, **{field: level}), show)
                     found.append(_row(place, seed, f"{field} {level:g}", lost(model, specs, part, seed, sizes.chips)))
-            for target in DECIBELS:
+            for target in sizes.decibels:
                 for field in ("write_noise", "output_noise"):
                     specs = at_snr(model, field, target, show)
                     found.append(_row(place, seed, f"{field} {target} dB", lost(model, specs, part, seed, sizes.chips)))
@@ -175,23 +179,20 @@ def noise_table(found: list[dict[str, Any]]) -> str:
 def mapping(sizes: Sizes) -> list[dict[str, Any]]:
     """Question 2: pairs against offset cells, for errors as written and for coarse converters."""
     found = []
-    for place in PLACES[:2]:
+    for place in sizes.places:
         for seed in sizes.seeds:
             model, part, show = trained(place, seed, sizes), test_part(place, sizes), _shown(place, sizes)
             for encoding in ENCODINGS:
                 layout = aimc.Mapping(encoding)
-                for level in LEVELS:
+                for level in sizes.levels:
                     specs = specs_of(model, crossbar(**PLAIN, write_noise=level, mapping=layout), show)
                     case = f"{encoding} write_noise {level:g}"
                     found.append(_row(place, seed, case, lost(model, specs, part, seed, sizes.chips)))
-                for bits in BITS:
+                for bits in sizes.bits:
                     spec = crossbar(dac_bits=None, adc_bits=bits, mapping=layout)
                     specs = specs_of(model, spec, show, inputs=None, outputs="max")
                     found.append(_row(place, seed, f"{encoding} {bits} bits", lost(model, specs, part, seed, 1)))
     return found
-
-
-ENCODINGS = ("offset_column", "one_sided")
 
 
 def mapping_table(found: list[dict[str, Any]]) -> str:
@@ -206,7 +207,7 @@ def recurrent(sizes: Sizes) -> list[dict[str, Any]]:
     for place in (("cnn", "digits"), ("lstm", "digits")):
         for seed in sizes.seeds:
             model, part, show = trained(place, seed, sizes), test_part(place, sizes), _shown(place, sizes)
-            for target in DECIBELS:
+            for target in sizes.decibels:
                 specs = at_snr(model, "output_noise", target, show)
                 value = lost(model, specs, part, seed, sizes.chips)
                 found.append(_row(("both", "digits"), seed, f"{place[0]} {target} dB", value))
@@ -224,7 +225,7 @@ def formats_(sizes: Sizes) -> list[dict[str, Any]]:
         part = test_part(place, sizes)
         for seed in sizes.seeds:
             model = trained(place, seed, sizes)
-            for name in formats.FORMATS:
+            for name in sizes.formats:
                 after = formats.in_format(model, formats.FORMATS[name])
                 own = model if name == "float32" else _trained_in(name, place, seed, sizes)
                 row = _row(place, seed, name, accuracy(after, part))
@@ -243,13 +244,13 @@ def accuracy(model: nnx.Module, part: Split) -> float:
     """Share of labels found, in percent."""
     model.eval()
     graph, state = nnx.split(model)
-    return 100 * float(_digital_accuracy(graph, state, jnp.asarray(part.x), jnp.asarray(part.y)))
+    return round(100 * float(_digital_accuracy(graph, state, jnp.asarray(part.x), jnp.asarray(part.y))), 3)
 
 
 def formats_table(found: list[dict[str, Any]]) -> str:
     places = list(dict.fromkeys((row["model"], row["data"]) for row in found))
     rows = []
-    for name in formats.FORMATS:
+    for name in dict.fromkeys(row["case"] for row in found):
         cells = []
         for place in places:
             own = [r for r in found if (r["model"], r["data"], r["case"]) == (*place, name)]
@@ -267,7 +268,7 @@ def drift(sizes: Sizes) -> list[dict[str, Any]]:
         for seed in sizes.seeds:
             for arm, trained_on in (("digital", None), ("noise-aware", spec)):
                 model = trained(place, seed, sizes, trained_on)
-                results = over_time(
+                results = evaluation.over_time(
                     jax.random.fold_in(jax.random.key(1), seed),
                     aimc.convert(model, spec),
                     part,
@@ -283,6 +284,57 @@ def drift(sizes: Sizes) -> list[dict[str, Any]]:
 
 def drift_table(found: list[dict[str, Any]]) -> str:
     return _compared(found, [("a day", "digital", "noise-aware")], ("trained digitally", "noise-aware"))
+
+
+def year(sizes: Sizes) -> list[dict[str, Any]]:
+    """The CNN over a year on phase-change cells, trained digitally and noise-aware, drift compensated or not."""
+    spec, place, found = aimc.presets.pcm_hermes(), ("cnn", "digits"), []
+    for arm, trained_on in (("digital", None), ("noise-aware", spec)):
+        analog = aimc.convert(trained(place, 0, sizes, trained_on), spec)
+        results = evaluation.over_time(jax.random.key(1), analog, test_part(place, sizes), chips=4 * sizes.chips)
+        _draw(evaluation.year_figure(results, f"CNN on HERMES, trained {arm}"), f"networks-year-{arm}")
+        for row in evaluation.as_rows(results):
+            kept = {name: value if isinstance(value, str) else round(float(value), 4) for name, value in row.items()}
+            found.append({"model": arm, "data": "digits", "seed": 0, "case": kept["compensation"], **kept})
+    return found
+
+
+def year_table(found: list[dict[str, Any]]) -> str:
+    rows = []
+    for row in found:
+        ends = [f"{100 * row[name]:.1f}" for name in ("accuracy_mean", "accuracy_low", "accuracy_high", "accuracy_p5")]
+        when = evaluation.time_in_words(row["time_s"])
+        rows.append((row["model"], row["case"], when, f"{ends[0]} ({ends[1]} to {ends[2]})", ends[3]))
+    return table(
+        ("trained", "compensation", "after", "accuracy, % (95 % interval of the mean)", "19 of 20 chips above"), rows
+    )
+
+
+def layers(sizes: Sizes) -> list[dict[str, Any]]:
+    """Which layer's programming error hurts the CNN, each alone and as Sobol indices."""
+    place = ("cnn", "digits")
+    analog = aimc.convert(trained(place, 0, sizes), aimc.presets.pcm_hermes())
+    results = evaluation.sensitivity(
+        jax.random.key(1), analog, test_part(place, sizes),
+        fields=["device.programming_std"], upto=3.0, samples=64, chips=4 * sizes.chips,
+    )  # fmt: skip
+    _draw(evaluation.sensitivity_figure(results), "networks-layers")
+    found = []
+    for layer in results["layer"].values:
+        at = results.sel(layer=layer, metric="loss")
+        row = {"model": str(layer), "data": "digits", "seed": 0, "case": "loss"}
+        found.append(row | {str(name): round(float(at[name]), 4) for name in at.data_vars if at[name].ndim == 0})
+    return found
+
+
+def layers_table(found: list[dict[str, Any]]) -> str:
+    cells = [[row["model"], *(f"{row[name]:.2f}" for name in ("alone", "first", "total"))] for row in found]
+    return table(("layer", "alone, nats", "share of the variance", "with interactions"), cells)
+
+
+def _draw(figure: Any, name: str) -> None:
+    if PAGES is not None:
+        write_page(figure, PAGES / f"{name}.html")
 
 
 def _shown(place: tuple[str, str], sizes: Sizes) -> Split:
@@ -307,6 +359,8 @@ def _compared(found: list[dict[str, Any]], pairs: list[tuple[str, str, str]], na
                 [row["value"] for row in found if (row["model"], row["data"], row["case"]) == (*place, one)]
                 for one in cases
             )
+            if not first:  # a reduced run has fewer cases
+                continue
             differences = np.subtract(first, second)
             rows.append((", ".join(place), case, words(first), words(second), words(differences), verdict(differences)))
     return table(("model, data", "at", *names, "difference", "expectation"), rows)
@@ -318,7 +372,15 @@ STUDIES: dict[str, tuple[Callable, Callable]] = {
     "drift": (drift, drift_table),
     "recurrent": (recurrent, recurrent_table),
     "formats": (formats_, formats_table),
+    "year": (year, year_table),
+    "layers": (layers, layers_table),
 }
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The numbers that are kept; none before the first time."""
+    path = DOCS / f"networks-{name}.json"
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def write(name: str, found: Any) -> None:
@@ -330,15 +392,24 @@ def write(name: str, found: Any) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("study", choices=STUDIES)
-    arguments.add_argument("--reduced", action="store_true", help="two seeds, few steps, the digits only")
+    arguments.add_argument("--reduced", action="store_true", help="two seeds of an MLP, few steps")
+    arguments.add_argument(
+        "--models", nargs="+", default=[place[0] for place in PLACES], help="only these; kept numbers of others stay"
+    )
     arguments.add_argument("--seeds", type=int, default=5, help="training runs of each kind (default: 5)")
     arguments.add_argument("--write", action="store_true", help="keep the numbers in docs/ and the table in RESULTS.md")
+    arguments.add_argument("--pages", type=Path, help="folder for the figures of year and layers")
     options = arguments.parse_args()
+    global PAGES
+    PAGES = options.pages
     run, show = STUDIES[options.study]
     start = time.process_time()
-    found = run(Sizes(is_reduced=options.reduced, seeds=options.seeds))
+    name = options.study + ("-reduced" if options.reduced else "")
+    found = run(Sizes(is_reduced=options.reduced, seeds=options.seeds, models=tuple(options.models)))
     if options.write:
-        write(options.study + ("-reduced" if options.reduced else ""), found)
+        fresh = {row["model"] for row in found}
+        found = [row for row in read(name) if row["model"] not in fresh] + found
+        write(name, found)
     title = f"Networks on arrays: {options.study}" + (", reduced" if options.reduced else "")
     record(
         title,
