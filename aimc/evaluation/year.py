@@ -47,8 +47,8 @@ def over_time(
       ages from the day it was written in one step, with the same random numbers, so that its state at each time has
       the exact law (`aimc.age`), and a time gives the same numbers whatever other times are asked for; what fluctuates
       on its own between two times (1/f noise) is more alike at both than in one walk from time to time.
-    * Reads are fresh at every time. Variants of compensation share the chip and the reads that are scored; the
-      reads that their gains come from are each variant's own, and the same whatever other variants are asked for.
+    * Reads are fresh at every time. Variants of compensation share the chip and these reads; the reads of
+      the reference, right after the write, are each variant's own, whatever other variants are asked for.
     * Compensation takes its reference right after the write and sets gains just before every evaluation, from
       `n_vectors` reads of random vectors a layer (`calibration_vectors`), with the noise of these reads.
 
