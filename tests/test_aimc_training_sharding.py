@@ -26,16 +26,20 @@ def crc(leaves):
     return zlib.crc32(b"".join(np.asarray(x).tobytes() for x in plain))
 
 class Noise(nnx.Module):
-    # Zero weights on arrays: what comes out is the noise of the reads alone, as bits.
+    # Zero weights on arrays: what comes out is the noise of the reads alone, and what was written that of writing, as
+    # bits of every step.
     def __init__(self):
         self.layer = nnx.Linear(64, 10, use_bias=False, kernel_init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
         self.seen = nnx.BatchStat(jax.numpy.zeros((64, 10)))
         self.rows = nnx.BatchStat(jax.numpy.zeros((64, 64)))
+        self.cells = nnx.BatchStat(jax.numpy.zeros((1, 64, 10)))
 
     def __call__(self, x):
         x = x.reshape(-1, 64)
         y = jax.lax.stop_gradient(self.layer(x))  # so the weights stay zero
         self.seen[...], self.rows[...] = y, x
+        if getattr(self.layer, "chip", None) is not None:  # while logits are checked there are no arrays
+            self.cells[...] = jax.lax.stop_gradient(self.layer.chip.get_value().g)
         return y
 
 digits = data.load("digits")
@@ -48,15 +52,18 @@ for n in (1, 2, 8):
     keep = lambda state, info: (losses.extend(info.loss.tolist()), states.append(state))[:0]
     model = aimc.convert(models.MLP((64, 16, 10), rngs=nnx.Rngs(0), n_axes=2), spec, rngs=nnx.Rngs(noise=1))
     training.fit(jax.random.key(2), model, digits, recipe, devices=jax.devices()[:n], after_chunk=keep)
-    coin = aimc.convert(Noise(), aimc.crossbar(output_noise=0.04, adc_bits=None), rngs=nnx.Rngs(noise=1))
-    coins = []
-    training.fit(jax.random.key(2), coin, digits, frozen, devices=jax.devices()[:n],
-                 after_chunk=lambda state, info: coins.append(state.rest))
+    coins = {}
+    for name, noise in (("seen", {"output_noise": 0.04}), ("cells", {"write_noise": 0.02})):
+        coin = aimc.convert(Noise(), aimc.crossbar(adc_bits=None, **noise), rngs=nnx.Rngs(noise=1))
+        steps = coins[name] = []
+        training.fit(jax.random.key(2), coin, digits, frozen, devices=jax.devices()[:n], chunk=1,
+                     after_chunk=lambda state, info, steps=steps: steps.append(state.rest))
     found[n] = {
         "losses": losses,
         "streams": crc(jax.tree.leaves(nnx.filter_state(states[-1].rest, nnx.RngState))),
-        "noise": np.asarray(coins[-1]["seen"][...]).ravel().tolist(),
-        "rows": crc([coins[-1]["rows"][...]]),
+        "noise": np.asarray(coins["seen"][-1]["seen"][...]).ravel().tolist(),
+        **{name: [crc([step[name][...]]) for step in coins[name]] for name in ("seen", "cells")},
+        "rows": [crc([step["rows"][...]]) for step in coins["seen"]],
         "devices": len(jax.tree.leaves(states[-1].params)[0].sharding.device_set),
     }
 print(json.dumps(found))
@@ -75,7 +82,9 @@ def found():
 
 def test_every_number_of_devices_draws_the_same_bits_and_takes_the_same_rows(found):
     assert [found[n]["devices"] for n in "128"] == [1, 2, 8]
-    for name in ("streams", "rows", "noise"):
+    for name in ("rows", "seen", "cells"):
+        assert len(set(found["1"][name])) == 7, name  # steps, each with rows, reads and writes of its own
+    for name in ("streams", "rows", "noise", "seen", "cells"):
         assert found["1"][name] == found["2"][name] == found["8"][name], name
     noise = np.array(found["1"]["noise"])
     assert noise.std() > 0

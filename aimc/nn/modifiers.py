@@ -40,8 +40,8 @@ class Modifier:
     `bit_drop`, `sigma`, `programming` and `drop_connect`: ramp it up as training goes on
     (`aimc.nn.set_modifier_scale`). All levels of a layer's modifier are data: other values do not compile again, but in
     a `Recipe`, which is static. The gradient reaches the clean weight straight through: to it all of this is a
-    constant, dropped weights and bits too, whose expected loss has a slope smaller by about that probability. Raises
-    ValueError for choices that cannot exist.
+    constant, which where weights or bits are dropped is not quite the slope of the expected loss. Raises ValueError for
+    choices that cannot exist.
     """
 
     n_levels: Level | None = None
