@@ -10,11 +10,12 @@ from aimc.devices.base import Level
 from aimc.presets import preset
 from aimc.spec import CrossbarSpec, crossbar, with_levels
 from ebm import analog, coloring
-from ebm.analog.arrays import check_choice
+from ebm.analog.arrays import check_choice, only_from_rows
 from ebm.energies.boltzmann import Boltzmann, Graph
 from ebm.samplers.gibbs import Machine
 
 NEURONS = ("adc", "comparator")
+MAX_ARRAYS = 136  # of a graph of 17 colours: more of them take minutes to compile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,16 @@ def check(hardware: Hardware) -> None:
     neuron(hardware)
 
 
+def check_both_ways(hardware: Hardware) -> None:
+    """Raise ValueError for an array whose cells cannot be read from their rows and from their columns."""
+    what = only_from_rows(spec(hardware))
+    if what is not None:
+        raise ValueError(
+            f"array {hardware.array!r} cannot hold this model, whose cells are read from their rows and from their "
+            f"columns: {what} has no meaning there; take another --array"
+        )
+
+
 def spec(hardware: Hardware) -> CrossbarSpec:
     """The array. Raises ValueError for an unknown preset and for numbers that describe another array."""
     if hardware.array != "plain":
@@ -91,6 +102,7 @@ def machine(key: Key[Array, ""], params: Any, hardware: Hardware) -> Machine:
     """The parameters themselves without an array, else a chip programmed with them; key is consumed."""
     if hardware.array is None:
         return params
+    check_both_ways(hardware)
     asked = rounded(params, hardware.weight_bits, with_biases=hardware.biases == "cells")
     return analog.program(key, asked, spec(hardware), neuron(hardware), biases=hardware.biases)
 
@@ -105,6 +117,19 @@ def graph_machine(
     asked = rounded(params, hardware.weight_bits, with_biases=hardware.biases == "cells")
     classes = coloring.color(structure)
     arrays = "two" if hardware.neuron == "comparator" and len(classes) > 2 else "one"
+    if arrays == "one":
+        check_both_ways(hardware)
+        n_arrays = len(classes) * (len(classes) - 1) // 2
+        if n_arrays > MAX_ARRAYS:
+            raise ValueError(
+                f"a graph of {len(classes)} colours needs {n_arrays:,} arrays, one for each pair of colours, and at "
+                f"most {MAX_ARRAYS} are simulated; take a graph of fewer colours: grid, king or chimera"
+            )
+    elif len(classes) > MAX_ARRAYS:
+        raise ValueError(
+            f"a graph of {len(classes)} colours needs as many arrays of comparators, and at most {MAX_ARRAYS} are "
+            "simulated; take a graph of fewer colours: grid, king or chimera"
+        )
     return analog.program_graph(
         key, structure, asked, spec(hardware), neuron(hardware), arrays=arrays, biases=hardware.biases, classes=classes
     )

@@ -66,6 +66,8 @@ def train_in(
     if settings.batch > len(parts.train):
         raise ValueError(f"batch must be at most the number of training rows, {len(parts.train)}, got {settings.batch}")
     start = begin(settings, parts.train)
+    if settings.hardware.array is not None:
+        _check_machine(settings, energy_params(start.params), parts.train.shape[1])
     is_resumed = checkpoint.create(directory, _record(settings, data, parts))
     done = checkpoint.latest_step(directory) if is_resumed else None
     if done is not None and is_finished(directory, settings):
@@ -95,6 +97,15 @@ def train_in(
         if newest is not None:
             checkpoint.save(directory, newest)
         raise
+
+
+def _check_machine(settings: Settings, params: Any, n_visible: int) -> None:
+    """Raise ValueError for what the array refuses of this model, by programming a chip in the abstract."""
+
+    def program(key: Any, params: Any) -> None:
+        models.machine(models.law(settings, n_visible), key, params, settings.hardware)
+
+    jax.eval_shape(program, jax.random.key(0), params)
 
 
 class Looks:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ebm_runs import assert_resumes, done, ebm, refused, report
 
+from aimc.presets import PRESETS
 from ebm import data, evaluate, models, planted, run
 from ebm.hardware import Hardware
 from ebm.models import graphs
@@ -235,14 +236,66 @@ def test_a_graph_that_changed_is_told(tmp_path):
         (("--hidden", 0, "--array", "plain", "--rule", "pseudo-likelihood"), ("an array is trained on by rule",)),
         (("--layers", 3), ("layers does not describe model 'boltzmann'",)),
         (("--graph", "EDGES", "--hidden", 0), ("must join nodes from 0 to 15", "node 40")),
-        (("--graph", "WORDS", "--hidden", 0), ("is not a list of edges",)),
+        (("--graph", "WORDS", "--hidden", 0), ("is not a list of edges", "line 1 is 'one two'")),
+        (("--graph", "WEIGHTS", "--hidden", 0), ("is not a list of edges", "line 3 is '1 2 0.5'")),
+        (("--graph", "SINGLE", "--hidden", 0), ("is not a list of edges", "line 2 is '4'")),
+        (("--data", "COLUMN", "--hidden", 0), ("at least 2 nodes to couple, got 1 visible and 0 hidden",)),
+        (
+            ("--hidden", 64, "--array", "plain"),
+            ("80 colours needs 3,160 arrays", "at most 136", "take a graph of fewer colours: grid, king or chimera"),
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_no_directory(arguments, words, tmp_path, monkeypatch):
     (tmp_path / "EDGES").write_text("0 40\n")
     (tmp_path / "WORDS").write_text("one two\n")
+    (tmp_path / "WEIGHTS").write_text("# weights\n0 1\n1 2 0.5\n")
+    (tmp_path / "SINGLE").write_text("0 1\n4\n")
+    np.savetxt(tmp_path / "COLUMN.csv", np.arange(400)[:, None] % 2, fmt="%d")
+    arguments = ["COLUMN.csv" if argument == "COLUMN" else argument for argument in arguments]
     monkeypatch.chdir(tmp_path)
     start = ("train", "--model", "boltzmann", "--data", "planted-ising", "--out", "run")
     refused(ebm(*start, *arguments), *words)
     assert not (tmp_path / "run").exists()
     refused(ebm("train", "--graph", "grid", "--out", "run"), "graph does not describe model 'rbm'")
+
+
+@pytest.mark.parametrize("neuron", ["adc", "comparator"])
+@pytest.mark.parametrize("chosen", [{"hidden": 4}, {"model": "boltzmann", "graph": "grid", "hidden": 0}], ids=str)
+def test_every_preset_is_a_machine_or_is_refused_before_anything_is_written(chosen, neuron, tmp_path, monkeypatch):
+    """In words of the command, naming the array; only those whose cells cannot be read from both sides."""
+    monkeypatch.setattr(run, "fit", lambda settings, rows, *, state, after_chunk: state)
+    refusals = {}
+    for name in PRESETS:
+        hardware = Hardware(array=name, neuron=neuron)
+        settings = run.Settings(data="planted-ising", batch=8, hardware=hardware, **chosen)
+        try:
+            run.train_in(tmp_path / name, settings)
+        except ValueError as error:
+            refusals[name] = str(error)
+            assert not (tmp_path / name).exists()
+    assert "rasch2023" in refusals
+    assert refusals["rasch2023"].startswith("array 'rasch2023' cannot hold this model")
+    assert len(refusals) < len(PRESETS) - 2
+    assert not any("arrays=" in said or "spec" in said for said in refusals.values()), refusals
+
+
+def test_a_chip_without_stray_couplings_holds_the_machine_of_its_graph():
+    """16 nodes in a grid: with errors all 120 pairs are coupled, without them the 24 that were asked for."""
+    settings = run.Settings(model="boltzmann", graph="grid", hidden=0)
+    asked = models.law(settings, 16)
+    params = asked.init(jax.random.key(0), np.full((4, 16), 0.5, np.float32))
+    for write_noise, n_edges in ((None, 24), (0.1, 120)):
+        chip = models.machine(asked, jax.random.key(1), params, Hardware(array="plain", write_noise=write_noise))
+        held, written = asked.written(chip)
+        assert held.graph.n_edges == len(written.couplings) == n_edges
+        assert (held is asked) == (write_noise is None)
+
+
+def test_hidden_nodes_too_many_to_sum_out_for_every_row_are_not():
+    """Of 24 nodes log Z is not summed; 16 hidden ones that hang together are summed for a row, 17 are not."""
+    for n_hidden, is_summed in ((16, True), (17, False)):
+        asked = models.law(run.Settings(model="boltzmann", hidden=n_hidden), 24 - n_hidden)
+        rows = np.ones((1, 24 - n_hidden), np.float32)
+        found = asked.log_likelihood(asked.init(jax.random.key(0), rows), rows, 0.0)
+        assert (found is not None) == is_summed

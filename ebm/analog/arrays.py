@@ -76,19 +76,25 @@ def check_comparator(spec: CrossbarSpec, lines: list[tuple[str, int]]) -> None:
             )
 
 
-def check_both_ways(spec: CrossbarSpec) -> None:
-    """Raise ValueError for a mapping that has no meaning where cells are read from their columns."""
+def only_from_rows(spec: CrossbarSpec) -> str | None:
+    """The field that has no meaning where the same cells are read from their columns, None where all have one."""
     mapping = spec.mapping
-    for found, what in (
+    fields = (
         (mapping.n_slices > 1, f"mapping.n_slices={mapping.n_slices}"),
         (mapping.scaling != "tensor", f"mapping.scaling={mapping.scaling!r}"),
         (mapping.encoding == "offset_column", "mapping.encoding='offset_column'"),
         (spec.wiring is not None, "wiring"),
-    ):
-        if found:
-            raise ValueError(
-                f"arrays='one' reads the same cells from their columns, where {what} has no meaning; use arrays='two'"
-            )
+    )
+    return next((what for is_found, what in fields if is_found), None)
+
+
+def check_both_ways(spec: CrossbarSpec) -> None:
+    """Raise ValueError for a mapping that has no meaning where cells are read from their columns."""
+    what = only_from_rows(spec)
+    if what is not None:
+        raise ValueError(
+            f"arrays='one' reads the same cells from their columns, where {what} has no meaning; use arrays='two'"
+        )
 
 
 def turned(key: Key[Array, ""], state: State, inputs: Inputs) -> State:

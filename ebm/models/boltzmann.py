@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebm import ais, analog, chip_law, graph_likelihood, hardware, layouts, rules
+from ebm.ais.graph_path import MAX_DRAWN_UNITS
 from ebm.analog import GraphChip
 from ebm.data import Kind, Rows
 from ebm.energies import boltzmann
@@ -88,8 +89,10 @@ class OnGraph:
         return float(np.logaddexp(*np.asarray([params.bias, -params.bias], np.float64)).sum())
 
     def log_likelihood(self, params: Boltzmann, rows: Any, log_z: float) -> Float[np.ndarray, " n"] | None:
-        """None where more than 22 hidden nodes hang together, so that they cannot be summed out of a row."""
-        if graph_likelihood.largest_piece(self.graph) > MAX_ENUMERATED_UNITS:
+        """None where more than 16 hidden nodes hang together, whose sum for every row is dear, and of a graph too large
+        for it log Z is not known either."""
+        is_small = self.graph.n_nodes <= MAX_ENUMERATED_UNITS
+        if not is_small and graph_likelihood.largest_piece(self.graph) > MAX_DRAWN_UNITS:
             return None
         return graph_likelihood.graph_log_likelihood(self.graph, params, self.encode(params, rows), log_z=log_z)
 
@@ -109,12 +112,15 @@ class OnGraph:
         return chip
 
     def written(self, chip: GraphChip) -> tuple["OnGraph", Boltzmann]:
-        """A machine of all pairs: arrays are dense, and cells of pairs that are not coupled have errors like others. Of
-        two cells a coupling the mean."""
-        everyone = all_pairs(self)
+        """A machine of all pairs where cells of pairs that are not coupled err like others, arrays being dense; of the
+        graph itself where these are all 0. Of two cells a coupling the mean."""
         matrix, bias = analog.written_graph(chip)
-        first, second = everyone.graph.edges.T
-        return everyone, Boltzmann((matrix[first, second] + matrix[second, first]) / 2, bias)
+        couplings = (matrix + matrix.T) / 2
+        first, second = self.graph.edges.T
+        strays = couplings.at[first, second].set(0.0).at[second, first].set(0.0)
+        held = all_pairs(self) if bool(jnp.any(strays)) else self
+        first, second = held.graph.edges.T
+        return held, Boltzmann(couplings[first, second], bias)
 
     def is_still(self, key: Key[Array, ""], chip: GraphChip, state: chromatic.Chains) -> bool:
         held, params = self.written(chip)

@@ -22,8 +22,11 @@ def build(name: str, n_visible: int, n_hidden: int) -> Graph:
     other, and to the same nodes of the cells above and below (first side) or left and right (second side), as on the
     annealers of D-Wave. Hidden nodes are spread evenly among the numbers of these three. Any other name is a file of
     edges: two node numbers a line, separated by blanks or a comma; data come first, hidden nodes after them.
-    Raises ValueError for a number of nodes that the name cannot have, or a file that is no such list.
+    Raises ValueError for a number of nodes that the name cannot have, a graph without an edge, or a file that is no
+    such list, with the number of its line.
     """
+    if n_visible + n_hidden < 2:
+        raise ValueError(f"graph must have at least 2 nodes to couple, got {n_visible} visible and {n_hidden} hidden")
     n = n_visible + n_hidden
     last = range(n_visible, n)
     match name:
@@ -87,15 +90,24 @@ def _read(path: Path, n: int) -> nx.Graph:
     g = nx.Graph()
     g.add_nodes_from(range(n))
     try:
-        with open(path, encoding="utf-8") as file:
-            found = nx.parse_edgelist((line.replace(",", " ") for line in file), nodetype=int, data=False)
-    except (TypeError, ValueError) as error:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a list of edges, two node numbers a line ({error})") from error
-    strangers = [node for node in found if not 0 <= node < n]
-    if strangers or not found.number_of_edges():
-        what = f"node {strangers[0]}" if strangers else "no edge"
-        raise ValueError(
-            f"{path} must join nodes from 0 to {n - 1}, the columns of the data and then the hidden nodes, got {what}"
-        )
-    g.add_edges_from(found.edges)
+    allowed = f"{path} must join nodes from 0 to {n - 1}, the columns of the data and then the hidden nodes"
+    for number, line in enumerate(lines, start=1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if not words:
+            continue
+        try:
+            first, second = map(int, words)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is not a list of edges, two node numbers a line: line {number} is {line.strip()!r}"
+            ) from error
+        for node in (first, second):
+            if not 0 <= node < n:
+                raise ValueError(f"{allowed}, got node {node} in line {number}")
+        g.add_edge(first, second)
+    if not g.number_of_edges():
+        raise ValueError(f"{allowed}, got no edge")
     return g
