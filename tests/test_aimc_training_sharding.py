@@ -26,20 +26,21 @@ def crc(leaves):
     return zlib.crc32(b"".join(np.asarray(x).tobytes() for x in plain))
 
 class Noise(nnx.Module):
-    # Zero weights on arrays: what comes out is the noise of the reads alone, and what was written that of writing, as
-    # bits of every step.
+    # Zero weights on two arrays: what comes out of the one is the noise of its reads alone, and what is written into
+    # the other that of writing, as bits of every step.
     def __init__(self):
-        self.layer = nnx.Linear(64, 10, use_bias=False, kernel_init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
+        zeros = {"use_bias": False, "kernel_init": nnx.initializers.zeros, "rngs": nnx.Rngs(0)}
+        self.read, self.written = nnx.Linear(64, 10, **zeros), nnx.Linear(64, 10, **zeros)
         self.seen = nnx.BatchStat(jax.numpy.zeros((64, 10)))
         self.rows = nnx.BatchStat(jax.numpy.zeros((64, 64)))
         self.cells = nnx.BatchStat(jax.numpy.zeros((1, 64, 10)))
 
     def __call__(self, x):
         x = x.reshape(-1, 64)
-        y = jax.lax.stop_gradient(self.layer(x))  # so the weights stay zero
+        y = jax.lax.stop_gradient(self.read(x))  # so the weights stay zero
         self.seen[...], self.rows[...] = y, x
-        if getattr(self.layer, "chip", None) is not None:  # while logits are checked there are no arrays
-            self.cells[...] = jax.lax.stop_gradient(self.layer.chip.get_value().g)
+        if getattr(self.written, "chip", None) is not None:  # while logits are checked there are no arrays
+            self.cells[...] = jax.lax.stop_gradient(self.written.chip.get_value().g)
         return y
 
 digits = data.load("digits")
@@ -52,18 +53,15 @@ for n in (1, 2, 8):
     keep = lambda state, info: (losses.extend(info.loss.tolist()), states.append(state))[:0]
     model = aimc.convert(models.MLP((64, 16, 10), rngs=nnx.Rngs(0), n_axes=2), spec, rngs=nnx.Rngs(noise=1))
     training.fit(jax.random.key(2), model, digits, recipe, devices=jax.devices()[:n], after_chunk=keep)
-    coins = {}
-    for name, noise in (("seen", {"output_noise": 0.04}), ("cells", {"write_noise": 0.02})):
-        coin = aimc.convert(Noise(), aimc.crossbar(adc_bits=None, **noise), rngs=nnx.Rngs(noise=1))
-        steps = coins[name] = []
-        training.fit(jax.random.key(2), coin, digits, frozen, devices=jax.devices()[:n], chunk=1,
-                     after_chunk=lambda state, info, steps=steps: steps.append(state.rest))
+    noise = {"read": aimc.crossbar(output_noise=0.04, adc_bits=None), "written": aimc.crossbar(write_noise=0.02)}
+    coin, coins = aimc.convert(Noise(), noise.get, rngs=nnx.Rngs(noise=1)), []
+    training.fit(jax.random.key(2), coin, digits, frozen, devices=jax.devices()[:n], chunk=1,
+                 after_chunk=lambda state, info: coins.append(state.rest))
     found[n] = {
         "losses": losses,
         "streams": crc(jax.tree.leaves(nnx.filter_state(states[-1].rest, nnx.RngState))),
-        "noise": np.asarray(coins["seen"][-1]["seen"][...]).ravel().tolist(),
-        **{name: [crc([step[name][...]]) for step in coins[name]] for name in ("seen", "cells")},
-        "rows": [crc([step["rows"][...]]) for step in coins["seen"]],
+        "noise": np.asarray(coins[-1]["seen"][...]).ravel().tolist(),
+        **{name: [crc([step[name][...]]) for step in coins] for name in ("rows", "seen", "cells")},
         "devices": len(jax.tree.leaves(states[-1].params)[0].sharding.device_set),
     }
 print(json.dumps(found))
