@@ -58,7 +58,8 @@ def choose(
 
     A ratio that is not a number, as after an energy that overflowed, is a rejection.
     """
-    acceptance = jnp.nan_to_num(jnp.exp(jnp.minimum(log_ratio, 0.0)), nan=0.0)
+    # A comparison, because minimum(nan, 0) is 0 in some programs that XLA makes for CPUs, and lost paths have nan.
+    acceptance = jnp.where(log_ratio > -jnp.inf, jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
     is_accepted = uniform(key, log_ratio.shape) < acceptance
     state = jax.tree.map(lambda new, old: jnp.where(per_chain(is_accepted, new), new, old), proposed, current)
     return state, Info(acceptance, log_ratio, is_accepted)
