@@ -26,7 +26,7 @@ class Sandwich:
     lower_error: float  # standard error over the chains of this run, infinite where it had fewer than two
     upper_error: float
     ess: float  # effective number of forward chains, (sum w)^2 / sum w^2
-    reverse_ess: float  # of the chains that came back, with the inverse weights; row by row, then summed over rows
+    reverse_ess: float  # of chains back, inverse weights, summed over rows: of one chain a row just the number of rows
     n_chains: int  # forward
     n_reverse_chains: int
     betas: tuple[float, ...] = field(repr=False)
@@ -109,7 +109,8 @@ def log_likelihood(
     """Mean log p(x) of the rows: the lower bound from reverse chains that start at them, the upper from forward chains.
 
     Rows of zero or more chains each; the bound of a row takes the logarithm of the mean over its chains, so more of
-    them, or more betas, tighten it. Default betas are 3,000 in equal steps. Key is consumed.
+    them, or more betas, tighten it. Where hidden nodes of the rows are annealed too, their noise is in both errors.
+    Default betas are 3,000 in equal steps. Key is consumed.
     Raises ValueError as `forward`, for rows that are no states of the model, and where there is no row or no chain a
     row.
     """
@@ -124,13 +125,16 @@ def log_likelihood(
     start = path.complete(jax.random.fold_in(key, 2), rows, betas)
     down = reverse(reverse_key, path, betas, start.position)
     log_p, row_ess = _by_row(start.lower - down.log_z, chains_per_row)
-    log_inverse, _ = _by_row(-start.upper, chains_per_row)
+    # Minus log f of each row, by two estimates whose difference is their noise: none where f is known.
+    first, second = (_by_row(-upper, chains_per_row)[0] for upper in (start.upper, start.again))
+    noise = float(np.sqrt(np.mean((first - second) ** 2) / (4 * len(x))))
     return Sandwich(
         quantity="mean log-likelihood",
         lower=float(np.mean(log_p)),
-        upper=-float(np.mean(log_inverse)) - log_z,
-        lower_error=float(np.std(log_p + log_inverse, ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.inf,
-        upper_error=upper_error,
+        upper=-float(np.mean(first + second)) / 2 - log_z,
+        # Of the second one, which shares nothing with the chains that brought log p.
+        lower_error=float(np.std(log_p + second, ddof=1) / np.sqrt(len(x))) if len(x) > 1 else np.inf,
+        upper_error=float(np.hypot(upper_error, noise)),
         ess=ess,
         reverse_ess=float(row_ess.sum()),
         n_chains=n_chains,

@@ -60,18 +60,20 @@ class GraphPath:
         graph = self.structure
         if graph_likelihood.largest_piece(graph) <= MAX_DRAWN_UNITS:
             hidden, log_f = graph_likelihood.draw_hidden(key, graph, self.params, rows)
-            return Completed(boltzmann.clamp(graph, jnp.asarray(rows), jnp.asarray(hidden, jnp.float32)), log_f, log_f)
+            position = boltzmann.clamp(graph, jnp.asarray(rows), jnp.asarray(hidden, jnp.float32))
+            return Completed(position, log_f, log_f, log_f)
         graph_likelihood.check_rows(graph, rows)
         draw_key, up_key, down_key = jax.random.split(key, 3)
         mask = np.zeros(graph.n_nodes, bool)
         mask[np.asarray(graph.visible)] = True
         path = replace(self, clamped=mask)
-        spins = boltzmann.clamp(graph, jnp.asarray(rows), self.draw(draw_key, len(rows))[:, np.asarray(graph.hidden)])
+        n, twice = len(rows), np.concatenate([rows, rows])  # the second half for an independent upper bound alone
+        spins = boltzmann.clamp(graph, jnp.asarray(twice), self.draw(draw_key, 2 * n)[:, np.asarray(graph.hidden)])
         # Base law of the free spins, times exp(-E_base) of the clamped ones.
         log_base = path.log_z_base() + np.asarray(rows, np.float64) @ np.asarray(self.bias, np.float64)[graph.visible]
         there, gain = anneal(up_key, path, spins, betas)
         _, back = anneal(down_key, path, there, betas, is_reverse=True)
-        return Completed(there, log_base + gain, log_base + back)
+        return Completed(there[:n], log_base + gain[:n], log_base + back[:n], log_base + back[n:])
 
 
 def graph(

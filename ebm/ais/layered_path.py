@@ -58,7 +58,7 @@ class LayeredPath:
     def complete(self, key: Key[Array, ""], rows: np.ndarray, betas: np.ndarray) -> Completed:
         """Nothing to draw, and the free energy has a closed form."""
         log_f = likelihood.log_likelihood(self.params, rows, log_z=0.0)
-        return Completed(rows, log_f, log_f)
+        return Completed(rows, log_f, log_f, log_f)
 
 
 def layered(params: Layered, base: Layered | None = None) -> LayeredPath:

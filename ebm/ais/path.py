@@ -10,12 +10,14 @@ class Completed(NamedTuple):
     """Positions of chains that start at rows of data, and log f of each row, exp(-E) with hidden units summed out.
 
     Where that is not known, bounds: `exp(lower)` is a weight of the position drawn, with f as its mean, and `upper` is
-    log f or more in expectation.
+    log f or more in expectation; `again` is another estimate like it, independent of everything else: what the two
+    differ by is their noise.
     """
 
     position: Array | np.ndarray
     lower: Float[np.ndarray, " n"]
     upper: Float[np.ndarray, " n"]
+    again: Float[np.ndarray, " n"]
 
 
 @runtime_checkable
