@@ -103,6 +103,8 @@ def report(
     """
     if chips < 1:
         raise ValueError(f"chips must be at least 1, got {chips}")
+    if chips > 1 and chosen.array is None:
+        raise ValueError(f"chips are of an array, and none is named; add --array plain or leave chips out, got {chips}")
     reports = []
     for chip_key in jax.random.split(key, chips if chosen.array else 1):
         program_key, sample_key, likelihood_key, compare_key = jax.random.split(chip_key, 4)
@@ -135,8 +137,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """The report of a run's model on its rows, kept in the run directory: asked again it is read, not made again.
 
-    So the test rows are looked at once for each machine. Those of an unfinished run are not looked at: its numbers are
-    of validation and training rows. Raises ValueError when the directory is not a run or its data changed since.
+    So the test rows are looked at once for each question; `test_looks` counts the evaluations that looked at them. Those
+    of an unfinished run are not looked at: its numbers are of validation and training rows. Raises ValueError when the directory is not a run or its data changed since.
     """
     found = run.model(directory)
     data, parts = run.open_data(directory)

@@ -340,3 +340,9 @@ def test_pseudo_likelihood_may_improve_while_the_likelihood_falls():
         true.append(values[1])
     assert own[1] > own[0] + 0.5, own
     assert true[1] < true[0], true
+
+
+def test_chips_without_an_array_are_refused():
+    rows = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match="chips are of an array, and none is named; add --array plain"):
+        evaluate.report(jax.random.key(0), None, {"test": rows}, rows, chips=2)

@@ -85,7 +85,7 @@ def evaluate(
             print(f"{name}: {result[f'{name}_verdict']}")
     console.print(_trust_table(result))
     where = "validation rows (the state that is best on them is the model)" if result["validation_looks"] else "nothing"
-    print(f"chosen on {where}; machines that test rows were looked at with: {result['test_looks']}")
+    print(f"chosen on {where}; evaluations that looked at the test rows, this one included: {result['test_looks']}")
 
 
 def _with_error(result: dict[str, Any], name: str, error: str) -> str:

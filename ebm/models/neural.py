@@ -24,7 +24,7 @@ from ebm.data import Kind, Rows, spread
 from ebm.energies import neural
 from ebm.energies.rbm import EXACT, bias_of
 from ebm.models.base import Family
-from ebm.models.settings import Settings
+from ebm.models.settings import DEFAULTS, Settings
 from ebm.samplers import gwg, hmc, langevin, mala, metropolis
 
 SAMPLERS = ("langevin", "mala", "hmc")  # of real units
@@ -179,6 +179,10 @@ def _check(settings: Settings) -> None:
         raise ValueError("score-matching is for real units, got units 'bits'; use pcd, cd or nce")
     if is_bits and settings.sampler is not None:
         raise ValueError(f"bits move by Gibbs with gradients, got sampler {settings.sampler!r}; leave it out")
+    if is_bits and settings.step_size != DEFAULTS.step_size:
+        raise ValueError(f"step_size describes chains of real units, got {settings.step_size} with units 'bits'")
+    if settings.sampler is not None and settings.rule in ("nce", "score-matching"):
+        raise ValueError(f"rule {settings.rule!r} moves no chains, got sampler {settings.sampler!r}; leave it out")
     if settings.sampler not in (None, *SAMPLERS):
         raise ValueError(f"sampler must be {' or '.join(map(repr, SAMPLERS))}, got {settings.sampler!r}")
 
