@@ -137,8 +137,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """The report of a run's model on its rows, kept in the run directory: asked again it is read, not made again.
 
-    So the test rows are looked at once for each question; `test_looks` counts the evaluations that looked at them. Those
-    of an unfinished run are not looked at: its numbers are of validation and training rows. Raises ValueError when the directory is not a run or its data changed since.
+    So the test rows are looked at once for each question; `test_looks` counts the evaluations that did. Those of
+    an unfinished run are not looked at: its numbers are of validation and training rows.
+    Raises ValueError when the directory is not a run or its data changed since.
     """
     found = run.model(directory)
     data, parts = run.open_data(directory)
