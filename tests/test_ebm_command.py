@@ -17,6 +17,9 @@ import pytest
 from ebm_runs import bits, ebm, refused
 
 from ebm import checkpoint, data, run
+from ebm.commands import train
+from ebm.likelihood import log_likelihood
+from ebm.settings import Settings, load_data, new_params
 
 SMALL = ("--hidden", "4", "--chains", "16", "--batch", "64", "--gibbs-steps", "2")
 
@@ -27,6 +30,20 @@ def finished(tmp_path_factory):
     done = ebm("train", *SMALL, "--steps", 300, "--out", directory)
     assert done.returncode == 0, done.stderr
     return directory
+
+
+@pytest.mark.parametrize(("hidden", "sign"), [(4, ""), (17, "at least ")])
+def test_training_shows_the_likelihood_exact_or_from_below(hidden, sign, monkeypatch):
+    monkeypatch.setattr(train, "GLANCE_SECONDS", 0.0)
+    chosen = Settings(model="gaussian", hidden=hidden)
+    rows = load_data(chosen)[1].train
+    params = new_params(chosen, rows)
+    words = train._Glance(chosen).words(params, 0)
+    start, value, unit = f", log-likelihood {sign}", *words.split()[-2:]
+    assert (words.startswith(start), unit) == (True, "nats")
+    exact = log_likelihood(params, rows[: train.BOUNDED_ROWS if sign else 512]).mean()
+    # Weights are small, so annealing loses nothing worth a mention; two decimals are shown.
+    assert float(value) == pytest.approx(exact, abs=0.005 if not sign else 0.05)
 
 
 @contextmanager
