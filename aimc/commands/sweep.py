@@ -2,12 +2,14 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aimc.commands.trained import say_what_is_kept, write_plot
 from cost_bridge.cli import check_seed
 
 if TYPE_CHECKING:
@@ -94,22 +96,19 @@ def _vary(options: Sweep) -> None:
     from aimc.presets import preset
 
     axes, spec = _axes(options.vary), preset(options.array)
-    with _progress_bar() as bar:
-        task = bar.add_task("training", total=None)
-        try:
-            results = array_sweep(
-                jax.random.key(options.seed),
-                spec,
-                axes,
-                n_seeds=options.seeds,
-                seed=options.seed,
-                name=options.array,
-                store=options.out,
-                progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
-            )
-        except KeyboardInterrupt:
-            _say_what_is_kept(options)
-            raise
+    results = _kept_going(
+        options,
+        partial(
+            array_sweep,
+            jax.random.key(options.seed),
+            spec,
+            axes,
+            n_seeds=options.seeds,
+            seed=options.seed,
+            name=options.array,
+            store=options.out,
+        ),
+    )
     _plot(options, results, list(axes))
     if options.json:
         print(json.dumps(results.to_dict(), default=str))
@@ -132,16 +131,23 @@ def _vary(options: Sweep) -> None:
 def _plot(options: Sweep, results: "xarray.Dataset", axes: list[str]) -> None:
     if options.plot is None:
         return
-    from aimc.figures import sweep_figure, write_page
+    from aimc.figures import sweep_figure
 
     array = options.array or "a plain array"
-    write_page(sweep_figure(results, axes, f"Digits on {array}, {options.seeds} training runs"), options.plot)
-    print(f"wrote {options.plot}", file=sys.stderr)
+    write_plot(sweep_figure(results, axes, f"Digits on {array}, {options.seeds} training runs"), options.plot)
 
 
-def _say_what_is_kept(options: Sweep) -> None:
-    if options.out is not None and options.out.exists():
-        print(f"finished points are kept in {options.out}; the same command goes on there", file=sys.stderr)
+def _kept_going(options: Sweep, sweep: Callable[..., "xarray.Dataset"]) -> "xarray.Dataset":
+    """What the sweep finds, a bar on stderr meanwhile; on ^C a word about what is kept."""
+    with _progress_bar() as bar:
+        task = bar.add_task("training", total=None)
+        try:
+            return sweep(
+                progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total)
+            )
+        except KeyboardInterrupt:
+            say_what_is_kept(options.out)
+            raise
 
 
 def _sweep(options: Sweep) -> None:
@@ -152,23 +158,20 @@ def _sweep(options: Sweep) -> None:
 
     from aimc.digits import noise_sweep
 
-    with _progress_bar() as bar:
-        task = bar.add_task("training", total=None)
-        try:
-            results = noise_sweep(
-                jax.random.key(options.seed),
-                read_noise=options.read_noise,
-                adc_bits=options.adc_bits,
-                n_seeds=options.seeds,
-                seed=options.seed,
-                train_noise=options.train_noise,
-                write_noise=options.write_noise,
-                store=options.out,
-                progress=lambda done, total: bar.update(task, description="sweeping", completed=done, total=total),
-            )
-        except KeyboardInterrupt:
-            _say_what_is_kept(options)
-            raise
+    results = _kept_going(
+        options,
+        partial(
+            noise_sweep,
+            jax.random.key(options.seed),
+            read_noise=options.read_noise,
+            adc_bits=options.adc_bits,
+            n_seeds=options.seeds,
+            seed=options.seed,
+            train_noise=options.train_noise,
+            write_noise=options.write_noise,
+            store=options.out,
+        ),
+    )
     _plot(options, results, ["read_noise", "adc_bits"])
     if options.json:
         print(json.dumps(results.to_dict(), default=str))

@@ -1,4 +1,4 @@
-"""What the commands that judge a trained network share: the network on its arrays, the part of the data, progress."""
+"""What commands share that judge networks: the network on its arrays, the part of the data, progress, pages."""
 
 import json
 import sys
@@ -66,11 +66,16 @@ def progress(what: str, store: Path | None) -> Generator[Callable[[int, int], No
     try:
         yield show
     except KeyboardInterrupt:
-        if store is not None and store.exists():
-            print(f"finished points are kept in {store}; the same command goes on there", file=sys.stderr)
+        say_what_is_kept(store)
         raise
     finally:
         bar.stop()
+
+
+def say_what_is_kept(store: Path | None) -> None:
+    """After ^C: where the finished points are, if anywhere."""
+    if store is not None and store.exists():
+        print(f"finished points are kept in {store}; the same command goes on there", file=sys.stderr)
 
 
 def print_json(content: Any) -> None:
